@@ -1,0 +1,51 @@
+// The real programs that tests are held against, from Debian's packages.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { run } from "./tools.js";
+
+/** A program that must be on PATH (or at a path), and the package that brings it. */
+const needed = [
+  ["ip", "iproute2"],
+  ["nft", "nftables"],
+  ["python3", "python3"],
+  ["gcc", "gcc"],
+  ["go", "golang-go"],
+  ["javac", "default-jdk-headless"],
+  ["rustc", "rustc"],
+  ["nginx", "nginx"],
+  ["haproxy", "haproxy"],
+  ["psql", "postgresql-client"],
+  ["/usr/lib/postgresql", "postgresql"],
+  ["redis-server", "redis-server"],
+  ["sshd", "openssh-server"],
+  ["ssh", "openssh-client"],
+  ["mariadbd", "mariadb-server"],
+  ["systemd-analyze", "systemd"],
+];
+
+const have = (program) =>
+  program.startsWith("/")
+    ? existsSync(program)
+    : `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin`
+        .split(":")
+        .some((dir) => existsSync(`${dir}/${program}`));
+
+/** Installs what is missing, if we may; otherwise says so, and the tests that need it skip with the reason. */
+export function installDebianPackages() {
+  const missing = [...new Set(needed.filter(([program]) => !have(program)).map(([, name]) => name))];
+  if (missing.length === 0) return;
+  if (process.getuid?.() !== 0 || spawnSync("apt-get", ["--version"]).status !== 0) {
+    console.error(
+      `not installed, and this is not root on Debian, so some tests will skip: ${missing.join(" ")}`,
+    );
+    return;
+  }
+  console.error(`installing for the tests: ${missing.join(" ")}`);
+  // Debian starts services on installation; a policy of 101 (invoke-rc.d(8)) keeps them off this machine's ports.
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  run("apt-get", ["-qq", "update"], { env, stdio: ["ignore", 2, 2] });
+  run("apt-get", ["-qq", "install", "-y", "--no-install-recommends", ...missing], {
+    env,
+    stdio: ["ignore", 2, 2],
+  });
+}

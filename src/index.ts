@@ -1,0 +1,2 @@
+export { DeadpeerError, errorCodes, type ErrorCode } from "./errors.js";
+export * from "./plan/settings.js";

@@ -1,0 +1,122 @@
+import { createRequire } from "node:module";
+import type * as Koffi from "koffi";
+import { DeadpeerError } from "../errors.js";
+import { errnoName, errnoText } from "./errno.js";
+
+/**
+ * The C library's calls that deadpeer uses, typed for buffers. Each returns what C returns; `check` turns a negative return
+ * into an error. Loaded on first use: what needs no system call never loads the foreign-function interface.
+ */
+export interface Libc {
+  socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: Buffer, length: number): number;
+  sendto(
+    fd: number,
+    data: Buffer,
+    length: number,
+    flags: number,
+    address: Buffer | null,
+    addressLength: number,
+  ): number;
+  recv(fd: number, into: Buffer, length: number, flags: number): number;
+  close(fd: number): number;
+  open(path: string, flags: number, mode: number): number;
+  readlink(path: string, into: Buffer, length: number): number;
+  getsockopt(fd: number, level: number, name: number, value: Buffer, length: Buffer): number;
+  setsockopt(fd: number, level: number, name: number, value: Buffer, length: number): number;
+  setns(fd: number, kind: number): number;
+  /** syscall(2) with up to four integer arguments, for calls that the C library may not wrap. */
+  syscall(number: number, a: number, b: number, c: number, d: number): number;
+}
+
+interface Loaded {
+  readonly libc: Libc;
+  readonly errno: () => number;
+}
+
+let loaded: Loaded | DeadpeerError | undefined;
+
+function load(): Loaded | DeadpeerError {
+  if (process.platform !== "linux")
+    return new DeadpeerError(
+      "platform-unsupported",
+      `this needs Linux system calls; on ${process.platform} deadpeer can plan, and guard with what Node itself offers`,
+    );
+  let koffi: typeof Koffi;
+  try {
+    koffi = createRequire(import.meta.url)("koffi") as typeof Koffi;
+  } catch (cause) {
+    return new DeadpeerError(
+      "ffi-unavailable",
+      `koffi, the optional dependency that reaches the kernel, cannot be loaded on ${process.platform}-${process.arch}; install it with: npm install koffi`,
+      { cause },
+    );
+  }
+  try {
+    const lib = koffi.load(null);
+    return {
+      errno: () => koffi.errno(),
+      libc: {
+        socket: lib.func("int socket(int, int, int)"),
+        bind: lib.func("int bind(int, const void *, uint32_t)"),
+        sendto: lib.func("long sendto(int, const void *, size_t, int, const void *, uint32_t)"),
+        recv: lib.func("long recv(int, void *, size_t, int)"),
+        close: lib.func("int close(int)"),
+        open: lib.func("int open(const char *, int, uint32_t)"),
+        readlink: lib.func("long readlink(const char *, void *, size_t)"),
+        getsockopt: lib.func("int getsockopt(int, int, int, void *, void *)"),
+        setsockopt: lib.func("int setsockopt(int, int, int, const void *, uint32_t)"),
+        setns: lib.func("int setns(int, int)"),
+        syscall: lib.func("long syscall(long, long, long, long, long)"),
+      },
+    };
+  } catch (cause) {
+    return new DeadpeerError("ffi-unavailable", `the C library cannot be reached: ${String(cause)}`, {
+      cause,
+    });
+  }
+}
+
+function loadOnce(): Loaded {
+  loaded ??= load();
+  if (loaded instanceof DeadpeerError) throw loaded;
+  return loaded;
+}
+
+/**
+ * The C library.
+ *
+ * @throws DeadpeerError `platform-unsupported` off Linux, `ffi-unavailable` without koffi.
+ */
+export function libc(): Libc {
+  return loadOnce().libc;
+}
+
+/** Why the C library cannot be used here, or null if it can. Never throws. */
+export function libcProblem(): DeadpeerError | null {
+  loaded ??= load();
+  return loaded instanceof DeadpeerError ? loaded : null;
+}
+
+/** errno's number, meaningful only right after a call that returned a negative value. */
+export function lastErrno(): number {
+  return loadOnce().errno();
+}
+
+/**
+ * Passes a non-negative return through.
+ *
+ * @param operation names the call for the message, e.g. `getsockopt(TCP_INFO)`.
+ * @throws DeadpeerError `permission-denied` for EPERM and EACCES, else `syscall-failed`; `errno` holds its name.
+ */
+export function check(result: number, operation: string): number {
+  if (result >= 0) return result;
+  throw syscallError(lastErrno(), operation);
+}
+
+/** The error for an errno that the caller has read itself. */
+export function syscallError(errno: number, operation: string): DeadpeerError {
+  const name = errnoName(errno);
+  const code = name === "EPERM" || name === "EACCES" ? "permission-denied" : "syscall-failed";
+  return new DeadpeerError(code, `${operation}: ${errnoText(errno)} (${name})`, { operation, errno: name });
+}
