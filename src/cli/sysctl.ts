@@ -1,0 +1,5 @@
+import { Command } from "commander";
+
+export function sysctlCommand(): Command {
+  return new Command("sysctl");
+}
