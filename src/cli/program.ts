@@ -8,8 +8,7 @@ import { sysctlCommand } from "./sysctl.js";
 
 const about = `Finds out that the other side of a TCP connection is gone, before your users do.
 
-Exit status: 0 done; 1 findings that --check asked to fail on; 2 bad usage or input; 3 something is missing (a privilege, a
-kernel feature, a tool), named. With --json: one JSON value on stdout, everything else on stderr.`;
+Exit status: 0 done; 1 findings that --check asked to fail on; 2 bad usage or input; 3 something is missing (a privilege, a kernel feature, a tool), named. With --json: one JSON value on stdout, everything else on stderr.`;
 
 /** The whole command line. Each command's file loads what it works with only when it runs, so that --help is quick. */
 export function createProgram(): Command {
