@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import type * as Koffi from "koffi";
 import { DeadpeerError } from "../errors.js";
+import { supportedArchitectures } from "./abi.js";
 import { errnoName, errnoText } from "./errno.js";
 
 /**
@@ -41,6 +42,12 @@ function load(): Loaded | DeadpeerError {
     return new DeadpeerError(
       "platform-unsupported",
       `this needs Linux system calls; on ${process.platform} deadpeer can plan, and guard with what Node itself offers`,
+    );
+  // Elsewhere numbers, layouts or byte order differ (abi.ts), and a wrong guess would read nonsense or change the wrong option.
+  if (!supportedArchitectures.includes(process.arch))
+    return new DeadpeerError(
+      "platform-unsupported",
+      `this needs Linux system calls on ${supportedArchitectures.join(" or ")}, the architectures whose layouts deadpeer knows; this is ${process.arch}`,
     );
   let koffi: typeof Koffi;
   try {
