@@ -18,9 +18,17 @@ export const syscallNumbers = {
 /** include/uapi/linux/sched.h. */
 export const CLONE_NEWNET = 0x40000000;
 
+/** include/linux/socket.h. */
+export const AF_UNSPEC = 0;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+
 /** include/uapi/asm-generic/socket.h. */
 export const SOL_SOCKET = 1;
 export const SO_KEEPALIVE = 9;
+/** Linux 4.12. A number that no other socket has while the machine runs; sock_diag shows the same. */
+export const SO_COOKIE = 57;
 
 /** include/uapi/linux/in.h. */
 export const IPPROTO_TCP = 6;

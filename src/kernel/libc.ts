@@ -11,6 +11,7 @@ import { errnoName, errnoText } from "./errno.js";
 export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Buffer, length: number): number;
+  getsockname(fd: number, address: Buffer, length: Buffer): number;
   sendto(
     fd: number,
     data: Buffer,
@@ -22,7 +23,7 @@ export interface Libc {
   recv(fd: number, into: Buffer, length: number, flags: number): number;
   close(fd: number): number;
   open(path: string, flags: number, mode: number): number;
-  readlink(path: string, into: Buffer, length: number): number;
+  readlinkat(directory: number, path: string, into: Buffer, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: Buffer, length: Buffer): number;
   setsockopt(fd: number, level: number, name: number, value: Buffer, length: number): number;
   setns(fd: number, kind: number): number;
@@ -66,11 +67,12 @@ function load(): Loaded | DeadpeerError {
       libc: {
         socket: lib.func("int socket(int, int, int)"),
         bind: lib.func("int bind(int, const void *, uint32_t)"),
+        getsockname: lib.func("int getsockname(int, void *, void *)"),
         sendto: lib.func("long sendto(int, const void *, size_t, int, const void *, uint32_t)"),
         recv: lib.func("long recv(int, void *, size_t, int)"),
         close: lib.func("int close(int)"),
         open: lib.func("int open(const char *, int, uint32_t)"),
-        readlink: lib.func("long readlink(const char *, void *, size_t)"),
+        readlinkat: lib.func("long readlinkat(int, const char *, void *, size_t)"),
         getsockopt: lib.func("int getsockopt(int, int, int, void *, void *)"),
         setsockopt: lib.func("int setsockopt(int, int, int, const void *, uint32_t)"),
         setns: lib.func("int setns(int, int)"),

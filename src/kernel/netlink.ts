@@ -1,0 +1,337 @@
+import { DeadpeerError } from "../errors.js";
+import { AF_NETLINK } from "./abi.js";
+import { errnoName, errnoText } from "./errno.js";
+import { OwnedFd } from "./fd.js";
+import { check, lastErrno, libc, syscallError } from "./libc.js";
+
+/** include/linux/socket.h, include/uapi/linux/netlink.h. */
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0x80000;
+const SOL_NETLINK = 270;
+const NETLINK_EXT_ACK = 11;
+const MSG_TRUNC = 0x20;
+const MSG_DONTWAIT = 0x40;
+
+const NLM_F_REQUEST = 0x1;
+const NLM_F_DUMP_INTR = 0x10;
+const NLM_F_DUMP = 0x300;
+/** On NLMSG_ERROR and NLMSG_DONE. */
+const NLM_F_CAPPED = 0x100;
+const NLM_F_ACK_TLVS = 0x200;
+
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+const NLMSG_OVERRUN = 4;
+/** Types below are netlink's own; those of the protocols begin here. */
+const NLMSG_MIN_TYPE = 0x10;
+const NLMSGERR_ATTR_MSG = 1;
+
+/** struct nlmsghdr. */
+const header = { length: 0, type: 4, flags: 6, sequence: 8, port: 12, bytes: 16 } as const;
+/** struct nlattr. */
+const attribute = { length: 0, type: 2, bytes: 4 } as const;
+/** NLA_F_NESTED and NLA_F_NET_BYTEORDER share the field with the type. */
+const NLA_TYPE_MASK = 0x3fff;
+
+/** struct sockaddr_nl. */
+const address = { family: 0, port: 4, bytes: 12 } as const;
+
+/**
+ * netlink_dump never puts more into one datagram than this, however large the buffer (netlink_recvmsg caps
+ * max_recvmsg_len at 32 KiB), and puts less if the buffer is smaller.
+ */
+const batchBytes = 32_768;
+/** Room for 32 batches: one allocation for some 2500 sockets with tcp_info. Pages that nothing is put into cost nothing. */
+const chunkBytes = 32 * batchBytes;
+/** A table that changes during every one of this many dumps is given as the last one found it. */
+const attempts = 4;
+
+/** One netlink socket as `dump` needs it: the kernel's, or a made-up one in tests. */
+export interface NetlinkChannel extends Disposable {
+  /** The port id that the kernel puts into its answers. */
+  readonly port: number;
+  send(message: Buffer): void;
+  /**
+   * Receives one datagram without waiting.
+   * @returns its whole length, also where `into` was too small and the rest is lost; null if there is none.
+   */
+  receive(into: Buffer): number | null;
+}
+
+/**
+ * Opens a netlink socket in the network namespace that the thread is in.
+ *
+ * @throws DeadpeerError `feature-missing` where the kernel (or a sandbox) has no such protocol.
+ */
+export function openNetlink(protocol: number): NetlinkChannel {
+  const type = SOCK_RAW | SOCK_CLOEXEC;
+  const fd = libc().socket(AF_NETLINK, type, protocol);
+  if (fd < 0) {
+    const errno = lastErrno();
+    const name = errnoName(errno);
+    if (name !== "EPROTONOSUPPORT" && name !== "EAFNOSUPPORT")
+      throw syscallError(errno, "socket(AF_NETLINK)");
+    throw new DeadpeerError("feature-missing", `this kernel or sandbox has no netlink protocol ${protocol}`, {
+      operation: "socket(AF_NETLINK)",
+      errno: name,
+    });
+  }
+  const socket = new OwnedFd(fd);
+  try {
+    return new KernelChannel(socket);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+class KernelChannel implements NetlinkChannel {
+  readonly port: number;
+  readonly #socket: OwnedFd;
+
+  constructor(socket: OwnedFd) {
+    this.#socket = socket;
+    const on = Buffer.alloc(4);
+    on.writeUInt32LE(1);
+    // Linux 4.12; an older kernel only explains less.
+    libc().setsockopt(socket.fd, SOL_NETLINK, NETLINK_EXT_ACK, on, on.length);
+    const own = Buffer.alloc(address.bytes);
+    own.writeUInt16LE(AF_NETLINK, address.family);
+    check(libc().bind(socket.fd, own, own.length), "bind(AF_NETLINK)");
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(own.length);
+    check(libc().getsockname(socket.fd, own, length), "getsockname(AF_NETLINK)");
+    this.port = own.readUInt32LE(address.port);
+  }
+
+  send(message: Buffer): void {
+    // Port 0 is the kernel.
+    const kernel = Buffer.alloc(address.bytes);
+    kernel.writeUInt16LE(AF_NETLINK, address.family);
+    for (;;) {
+      const sent = libc().sendto(this.#socket.fd, message, message.length, 0, kernel, kernel.length);
+      if (sent >= 0) return;
+      const errno = lastErrno();
+      if (errnoName(errno) !== "EINTR") throw syscallError(errno, "sendto(AF_NETLINK)");
+    }
+  }
+
+  receive(into: Buffer): number | null {
+    for (;;) {
+      // A dump's next part is made by the call that fetches the one before it (netlink_recvmsg), so there is never
+      // anything to wait for.
+      const length = libc().recv(this.#socket.fd, into, into.length, MSG_DONTWAIT | MSG_TRUNC);
+      if (length >= 0) return length;
+      const errno = lastErrno();
+      const name = errnoName(errno);
+      if (name === "EAGAIN") return null;
+      if (name !== "EINTR") throw syscallError(errno, "recv(AF_NETLINK)");
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}
+
+/** Reads one message's payload, from `start` up to `end`, and appends what it holds. `bytes` stays as it is; it may be kept. */
+export type MessageReader<T> = (bytes: Buffer, start: number, end: number, into: T[]) => void;
+
+export interface Dump<T> {
+  readonly items: T[];
+  /** The kernel's table changed during every attempt; something may be missing or stand there twice. */
+  readonly interrupted: boolean;
+}
+
+/**
+ * Asks the kernel for a whole table and reads every message of the answer. A dump that was interrupted by changes, ran out of
+ * buffer space or was cut off is made again, a bounded number of times. Answers with a foreign sequence or port number are
+ * passed over.
+ *
+ * @param open is called once an attempt; the channel is closed after it, also on errors.
+ * @throws DeadpeerError `netlink-protocol` for an answer that cannot be read; for an error that the kernel reports, what
+ *   syscallError makes of it, with the kernel's own explanation if it gave one.
+ */
+export function dump<T>(
+  open: () => NetlinkChannel,
+  type: number,
+  payload: Buffer,
+  read: MessageReader<T>,
+): Dump<T> {
+  const sizes = { batch: batchBytes };
+  for (let attempt = 1; ; attempt++) {
+    const last = attempt === attempts;
+    const items: T[] = [];
+    try {
+      using channel = open();
+      const outcome = dumpOnce(channel, type, payload, sizes, (bytes, start, end) =>
+        read(bytes, start, end, items),
+      );
+      if (outcome === "complete") return { items, interrupted: false };
+      if (outcome === "interrupted" && last) return { items, interrupted: true };
+      if (last) throw unreadable("its messages do not fit into any buffer");
+    } catch (error) {
+      if (last || !(error instanceof DeadpeerError) || error.errno !== "ENOBUFS") throw error;
+    }
+  }
+}
+
+type Outcome = "complete" | "interrupted" | "truncated";
+
+function dumpOnce(
+  channel: NetlinkChannel,
+  type: number,
+  payload: Buffer,
+  sizes: { batch: number },
+  read: (bytes: Buffer, start: number, end: number) => void,
+): Outcome {
+  const sequence = 1;
+  channel.send(encodeRequest(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload));
+  const state: BatchState = { sequence, port: channel.port, interrupted: false, read };
+  let chunk = Buffer.alloc(0);
+  let used = 0;
+  for (;;) {
+    if (chunk.length - used < sizes.batch) {
+      chunk = Buffer.allocUnsafeSlow(Math.max(chunkBytes, sizes.batch));
+      used = 0;
+    }
+    const length = channel.receive(chunk.subarray(used));
+    if (length === null || length === 0) throw unreadable("it ended before it was complete");
+    if (length > chunk.length - used) {
+      sizes.batch = length;
+      return "truncated";
+    }
+    if (readBatch(chunk, used, used + length, state)) return state.interrupted ? "interrupted" : "complete";
+    // Messages are aligned to four bytes; keep the next datagram's so.
+    used += align(length);
+  }
+}
+
+/** One request with its header. */
+export function encodeRequest(type: number, flags: number, sequence: number, payload: Buffer): Buffer {
+  const message = Buffer.alloc(header.bytes + align(payload.length));
+  message.writeUInt32LE(header.bytes + payload.length, header.length);
+  message.writeUInt16LE(type, header.type);
+  message.writeUInt16LE(flags, header.flags);
+  message.writeUInt32LE(sequence, header.sequence);
+  payload.copy(message, header.bytes);
+  return message;
+}
+
+/** One attribute: its header, its value, and zeros up to the next multiple of four. */
+export function encodeAttribute(type: number, value: Buffer): Buffer {
+  const bytes = Buffer.alloc(align(attribute.bytes + value.length));
+  bytes.writeUInt16LE(attribute.bytes + value.length, attribute.length);
+  bytes.writeUInt16LE(type, attribute.type);
+  value.copy(bytes, attribute.bytes);
+  return bytes;
+}
+
+interface BatchState {
+  readonly sequence: number;
+  readonly port: number;
+  interrupted: boolean;
+  readonly read: (bytes: Buffer, start: number, end: number) => void;
+}
+
+/** Reads the messages of one datagram. @returns true once the dump is done. */
+function readBatch(bytes: Buffer, start: number, end: number, state: BatchState): boolean {
+  for (let offset = start; offset < end; ) {
+    if (end - offset < header.bytes) throw unreadable("a message has no whole header");
+    const length = bytes.readUInt32LE(offset + header.length);
+    if (length < header.bytes || length > end - offset)
+      throw unreadable(`a message of ${end - offset} bytes says that it has ${length}`);
+    const expected =
+      bytes.readUInt32LE(offset + header.sequence) === state.sequence &&
+      bytes.readUInt32LE(offset + header.port) === state.port;
+    if (expected) {
+      const flags = bytes.readUInt16LE(offset + header.flags);
+      const type = bytes.readUInt16LE(offset + header.type);
+      if (type >= NLMSG_MIN_TYPE) {
+        if ((flags & NLM_F_DUMP_INTR) !== 0) state.interrupted = true;
+        state.read(bytes, offset + header.bytes, offset + length);
+      } else if (readControl(bytes, offset, offset + length, type, flags)) {
+        if (type === NLMSG_DONE && (flags & NLM_F_DUMP_INTR) !== 0) state.interrupted = true;
+        return true;
+      }
+    }
+    offset += align(length);
+  }
+  return false;
+}
+
+/** Reads one of netlink's own messages. @returns true if it ends the dump. */
+function readControl(bytes: Buffer, offset: number, end: number, type: number, flags: number): boolean {
+  if (type === NLMSG_OVERRUN) throw unreadable("the kernel says that it lost data");
+  if (type !== NLMSG_ERROR && type !== NLMSG_DONE) return false;
+  const payload = offset + header.bytes;
+  // Kernels before 2.6.12 ended a dump without an error number.
+  if (end - payload < 4) {
+    if (type === NLMSG_DONE) return true;
+    throw unreadable("an error message has no error number");
+  }
+  const errno = -bytes.readInt32LE(payload);
+  if (errno === 0) return type === NLMSG_DONE;
+  if (errno < 0) throw unreadable(`an error number of ${-errno}`);
+  const explanation =
+    (flags & NLM_F_ACK_TLVS) === 0 ? null : acknowledgementText(bytes, payload + 4, end, type, flags);
+  const plain = syscallError(errno, "netlink dump");
+  throw explanation === null
+    ? plain
+    : new DeadpeerError(
+        plain.code,
+        `netlink dump: ${errnoText(errno)} (${errnoName(errno)}): ${explanation}`,
+        {
+          operation: "netlink dump",
+          errno: errnoName(errno),
+        },
+      );
+}
+
+/** What the kernel says in words about an error (NETLINK_EXT_ACK); null if it says nothing. */
+function acknowledgementText(
+  bytes: Buffer,
+  offset: number,
+  end: number,
+  type: number,
+  flags: number,
+): string | null {
+  let start = offset;
+  if (type === NLMSG_ERROR) {
+    // The request follows: its header alone if capped, else all of it.
+    if (end - start < header.bytes) return null;
+    start += (flags & NLM_F_CAPPED) === 0 ? align(bytes.readUInt32LE(start + header.length)) : header.bytes;
+  }
+  const found = findAttribute(bytes, start, end, NLMSGERR_ATTR_MSG);
+  if (found === null) return null;
+  const text = bytes.toString("utf8", found.start, found.end).replace(/\0.*$/s, "").trim();
+  return text === "" ? null : text;
+}
+
+/**
+ * Where the value of the first attribute of a type lies, from `start` to `end`; null if there is none. Looks no further than the
+ * first attribute that does not fit.
+ */
+export function findAttribute(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  wanted: number,
+): { start: number; end: number } | null {
+  for (let offset = start; offset + attribute.bytes <= end; ) {
+    const length = bytes.readUInt16LE(offset + attribute.length);
+    if (length < attribute.bytes || length > end - offset) return null;
+    const type = bytes.readUInt16LE(offset + attribute.type) & NLA_TYPE_MASK;
+    if (type === wanted) return { start: offset + attribute.bytes, end: offset + length };
+    offset += align(length);
+  }
+  return null;
+}
+
+function align(length: number): number {
+  return (length + 3) & ~3;
+}
+
+function unreadable(problem: string): DeadpeerError {
+  return new DeadpeerError("netlink-protocol", `the kernel's answer cannot be read: ${problem}`);
+}
