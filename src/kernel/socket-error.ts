@@ -16,7 +16,8 @@ export function socketError(errno: number, operation: string): DeadpeerError {
 const problems: Readonly<Record<string, string>> = {
   EBADF: "the socket is already closed",
   ENOTSOCK: "this is not a socket",
-  // How a Unix socket and a UDP socket answer a TCP option.
-  EOPNOTSUPP: "this is not a TCP socket",
+  // How a Unix socket answers a TCP option, and an MPTCP socket those that it does not hand on.
+  EOPNOTSUPP: "this is not a plain TCP socket",
+  // How a UDP socket answers.
   ENOPROTOOPT: "this is not a TCP socket",
 };

@@ -219,16 +219,9 @@ function getRtoMax(fd: number): number | null {
     return ints[0] as number;
   }
   const errno = lastErrno();
-  switch (errnoName(errno)) {
-    case "ENOPROTOOPT":
-      kernelHasRtoMax = false;
-      return null;
-    // An MPTCP socket, which does not hand this option to its subflows.
-    case "EOPNOTSUPP":
-      return null;
-    default:
-      throw socketError(errno, `getsockopt(${rtoMax.name})`);
-  }
+  if (errnoName(errno) !== "ENOPROTOOPT") throw socketError(errno, `getsockopt(${rtoMax.name})`);
+  kernelHasRtoMax = false;
+  return null;
 }
 
 function set(fd: number, option: SocketOption, units: number): void {
