@@ -1,7 +1,7 @@
 import { AF_INET6 } from "./abi.js";
 import { formatIpv4, formatIpv6, isMapped } from "./addresses.js";
 import { findAttribute } from "./netlink.js";
-import { decodeTcpInfo, type TcpInfo } from "./tcp-info.js";
+import { viewTcpInfo, type TcpInfo } from "./tcp-info.js";
 import { stateFromNumber, stateNumber, type TcpState } from "./tcp-states.js";
 
 /** One TCP socket as the kernel's sock_diag shows it. */
@@ -96,65 +96,116 @@ export function addressShape(bytes: Buffer, start: number): AddressShape {
 }
 
 /**
- * A socket over the bytes that the kernel sent. What nearly everyone reads is decoded at once; the rest on its first use, so
- * that listing many thousand sockets costs no more than what is looked at.
+ * A socket over the bytes that the kernel sent; they must stay as they are. Each field is decoded when it is read: a list of
+ * many thousand sockets then costs little more than the kernel's part of it, and objects that live as long as the list
+ * (endpoints, timers) would keep the garbage collector busier than all the decoding.
  */
 export class SocketRecord implements DiagSocket {
-  readonly family: 4 | 6;
-  readonly mapped: boolean;
-  readonly state: TcpState;
-  readonly local: DiagEndpoint;
-  readonly remote: DiagEndpoint;
-  readonly interfaceIndex: number;
-  readonly inode: number;
-  readonly uid: number;
-  readonly timer: DiagTimer;
-  readonly receiveQueue: number;
-  readonly sendQueue: number;
   readonly #bytes: Buffer;
   readonly #start: number;
   readonly #end: number;
-  #info: TcpInfo | null | undefined;
+  readonly #texts: AddressTexts;
 
   constructor(bytes: Buffer, start: number, end: number, texts: AddressTexts) {
-    const shape = addressShape(bytes, start);
-    this.family = shape.family;
-    this.mapped = shape.mapped;
-    this.state = stateFromNumber(bytes[start + diagMessage.state] as number);
-    this.local = {
-      address: texts.at(bytes, shape.local, shape.family),
-      port: bytes.readUInt16BE(start + diagMessage.localPort),
-    };
-    this.remote = {
-      address: texts.at(bytes, shape.remote, shape.family),
-      port: bytes.readUInt16BE(start + diagMessage.remotePort),
-    };
-    this.interfaceIndex = bytes.readUInt32LE(start + diagMessage.interfaceIndex);
-    this.inode = bytes.readUInt32LE(start + diagMessage.inode);
-    this.uid = bytes.readUInt32LE(start + diagMessage.uid);
-    this.timer = readTimer(bytes, start);
-    this.receiveQueue = bytes.readUInt32LE(start + diagMessage.receiveQueue);
-    this.sendQueue = bytes.readUInt32LE(start + diagMessage.sendQueue);
     this.#bytes = bytes;
     this.#start = start;
     this.#end = end;
+    this.#texts = texts;
+  }
+
+  get family(): 4 | 6 {
+    return addressShape(this.#bytes, this.#start).family;
+  }
+
+  get mapped(): boolean {
+    return addressShape(this.#bytes, this.#start).mapped;
+  }
+
+  get state(): TcpState {
+    return stateFromNumber(this.#bytes[this.#start + diagMessage.state] as number);
+  }
+
+  get local(): DiagEndpoint {
+    const { family, local } = addressShape(this.#bytes, this.#start);
+    return this.#endpoint(family, local, diagMessage.localPort);
+  }
+
+  get remote(): DiagEndpoint {
+    const { family, remote } = addressShape(this.#bytes, this.#start);
+    return this.#endpoint(family, remote, diagMessage.remotePort);
+  }
+
+  get interfaceIndex(): number {
+    return this.#u32(diagMessage.interfaceIndex);
+  }
+
+  get inode(): number {
+    return this.#u32(diagMessage.inode);
+  }
+
+  get uid(): number {
+    return this.#u32(diagMessage.uid);
   }
 
   get cookie(): bigint {
     return this.#bytes.readBigUInt64LE(this.#start + diagMessage.cookieLow);
   }
 
+  get timer(): DiagTimer {
+    return readTimer(this.#bytes, this.#start);
+  }
+
+  get receiveQueue(): number {
+    return this.#u32(diagMessage.receiveQueue);
+  }
+
+  get sendQueue(): number {
+    return this.#u32(diagMessage.sendQueue);
+  }
+
   get info(): TcpInfo | null {
-    if (this.#info === undefined) {
-      const at = this.#attribute(INET_DIAG_INFO);
-      this.#info = at === null ? null : decodeTcpInfo(this.#bytes, at.start, at.end - at.start);
-    }
-    return this.#info;
+    const at = this.#attribute(INET_DIAG_INFO);
+    return at === null ? null : viewTcpInfo(this.#bytes, at.start, at.end - at.start);
   }
 
   get cgroupId(): bigint | null {
     const at = this.#attribute(INET_DIAG_CGROUP_ID);
     return at === null || at.end - at.start < 8 ? null : this.#bytes.readBigUInt64LE(at.start);
+  }
+
+  /** What JSON.stringify prints; big integers as text. */
+  toJSON(): Record<keyof DiagSocket, unknown> {
+    const { family, mapped, state, local, remote, interfaceIndex, inode, uid, timer } = this;
+    const { receiveQueue, sendQueue, info } = this;
+    const cookie = String(this.cookie);
+    const cgroupId = this.cgroupId === null ? null : String(this.cgroupId);
+    return {
+      family,
+      mapped,
+      state,
+      local,
+      remote,
+      interfaceIndex,
+      inode,
+      uid,
+      cookie,
+      timer,
+      receiveQueue,
+      sendQueue,
+      info,
+      cgroupId,
+    };
+  }
+
+  #endpoint(family: 4 | 6, address: number, port: number): DiagEndpoint {
+    return {
+      address: this.#texts.at(this.#bytes, address, family),
+      port: this.#bytes.readUInt16BE(this.#start + port),
+    };
+  }
+
+  #u32(field: number): number {
+    return this.#bytes.readUInt32LE(this.#start + field);
   }
 
   #attribute(wanted: number): { start: number; end: number } | null {
