@@ -1,0 +1,89 @@
+import { DeadpeerError } from "../../errors.js";
+import { formatDuration } from "../../plan/duration.js";
+import { retransmissionTimeoutMs } from "../../plan/model.js";
+import { linuxLimits, type SystemDefaults } from "../../plan/settings.js";
+
+/** What the system's defaults shall be; what is absent stays as it is. */
+export interface SystemWish {
+  readonly idleMs?: number;
+  readonly intervalMs?: number;
+  readonly count?: number;
+  /** tcp_retries2: the only bound on data in flight that a system-wide value can give. */
+  readonly retries2?: number;
+}
+
+/** A sysctl and the value it shall have. */
+export interface SysctlTarget {
+  readonly name: string;
+  readonly value: number;
+}
+
+/** tcp_retries2 is a byte in the kernel; 0 would give data up at the first loss. */
+const retries2Limits = { min: 1, max: 255 };
+
+/**
+ * The values to write for a wish. The kernel takes any idle time and interval, negative ones too, so what it would do badly
+ * with is refused here: what TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT refuse.
+ *
+ * @throws DeadpeerError `bad-option`: out of range, or no whole number of seconds where the sysctl counts seconds.
+ * @example sysctlTargets({ idleMs: 20_000 }) // [{ name: "net.ipv4.tcp_keepalive_time", value: 20 }]
+ */
+export function sysctlTargets(wish: SystemWish): SysctlTarget[] {
+  const targets: SysctlTarget[] = [];
+  if (wish.idleMs !== undefined)
+    targets.push(seconds("net.ipv4.tcp_keepalive_time", wish.idleMs, linuxLimits.idleMs));
+  if (wish.intervalMs !== undefined)
+    targets.push(seconds("net.ipv4.tcp_keepalive_intvl", wish.intervalMs, linuxLimits.intervalMs));
+  if (wish.count !== undefined)
+    targets.push(whole("net.ipv4.tcp_keepalive_probes", wish.count, linuxLimits.count));
+  if (wish.retries2 !== undefined)
+    targets.push(whole("net.ipv4.tcp_retries2", wish.retries2, retries2Limits));
+  return targets;
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+function seconds(name: string, ms: number, { min, max }: Range): SysctlTarget {
+  if (!(ms >= min && ms <= max))
+    throw new DeadpeerError(
+      "bad-option",
+      `${name}: ${formatDuration(ms)} is outside ${min / 1_000}s to ${max / 1_000}s`,
+    );
+  if (ms % 1_000 !== 0)
+    throw new DeadpeerError("bad-option", `${name} counts whole seconds; ${formatDuration(ms)} is none`);
+  return { name, value: ms / 1_000 };
+}
+
+function whole(name: string, value: number, { min, max }: Range): SysctlTarget {
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new DeadpeerError("bad-option", `${name}: ${value} is not a whole number from ${min} to ${max}`);
+  return { name, value };
+}
+
+/** A tcp_retries2, and the least time that data in flight then waits. */
+export interface NearestRetries2 {
+  readonly retries2: number;
+  readonly sendingMs: number;
+}
+
+/**
+ * The tcp_retries2 whose least time comes nearest to a user timeout, which no sysctl can set for a whole system.
+ *
+ * @example nearestRetries2(35_000, linuxDefaults) // { retries2: 6, sendingMs: 25400 }
+ */
+export function nearestRetries2(userTimeoutMs: number, system: SystemDefaults): NearestRetries2 {
+  const at = (retries2: number): NearestRetries2 => ({
+    retries2,
+    sendingMs: retransmissionTimeoutMs(retries2, system.rtoMinMs, system.rtoMaxMs),
+  });
+  let best = at(retries2Limits.min);
+  for (let retries2 = retries2Limits.min + 1; retries2 <= retries2Limits.max; retries2++) {
+    const next = at(retries2);
+    if (Math.abs(next.sendingMs - userTimeoutMs) > Math.abs(best.sendingMs - userTimeoutMs)) break;
+    best = next;
+  }
+  return best;
+}
