@@ -1,0 +1,13 @@
+export type {
+  Connection,
+  ConnectionDetection,
+  ConnectionKeepalive,
+  SettingsSource,
+} from "./connection.js";
+export { withinHost } from "./connection.js";
+export type { EndpointFilter } from "./address.js";
+export { type ConnectionFilter, type FilterOptions, parseFilter } from "./filter.js";
+export type { EarlierSample, Finding, FindingCode, PathBox } from "./findings.js";
+export { type ConnectionGroup, type Direction, groupConnections } from "./group.js";
+export { type Summary, summarise, worstFirst } from "./rank.js";
+export { type HostSurvey, type SurveyOptions, survey, surveyHost } from "./survey.js";

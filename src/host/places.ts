@@ -1,0 +1,81 @@
+import { DeadpeerError } from "../errors.js";
+import { cgroupIds } from "../kernel/cgroups.js";
+import { allNamespaces, inNamespace, type NetworkNamespace, namespaceAt } from "../kernel/namespaces.js";
+import { type DiagSocket, dumpSockets } from "../kernel/sock-diag.js";
+import { readSystemDefaults } from "../kernel/sysctl.js";
+import { DetectionTable } from "./detection.js";
+import { type ConnectionFilter, diagQuery, endsTest } from "./filter.js";
+import { TimerSettings } from "./seen-settings.js";
+
+/** One network namespace: its sockets, and what its defaults make of them. */
+export interface Place {
+  /** null where only one namespace was asked for. */
+  readonly label: string | null;
+  readonly sockets: readonly DiagSocket[];
+  readonly timers: TimerSettings;
+  readonly detections: DetectionTable;
+}
+
+export interface Surroundings {
+  readonly places: Place[];
+  /** Namespaces that could not be entered, and processes whose namespace could not be seen. */
+  readonly unseenNamespaces: number;
+  /** The kernel's table changed all the while. */
+  readonly interrupted: boolean;
+}
+
+/**
+ * The sockets of every namespace that a filter asks for, as far as the kernel's list can tell which are meant.
+ *
+ * @param given namespaces to look into instead of those that the filter names.
+ * @throws DeadpeerError `no-namespace` and `permission-denied` for a namespace that was asked for by name; of "all" those that
+ *   cannot be entered are counted instead.
+ */
+export function lookAround(filter: ConnectionFilter, given?: readonly NetworkNamespace[]): Surroundings {
+  const cgroups = filter.cgroups.map((path) => cgroupIds(path));
+  const ends = endsTest(filter);
+  const isMeant = (socket: DiagSocket): boolean =>
+    ends(socket) &&
+    (cgroups.length === 0 ||
+      (socket.cgroupId !== null && cgroups.some((ids) => ids.has(socket.cgroupId ?? 0n))));
+  const { namespaces, unreadable } =
+    given === undefined ? namespacesOf(filter) : { namespaces: given, unreadable: 0 };
+  const labelled = filter.namespaces === "all" || namespaces.length > 1;
+  const places: Place[] = [];
+  let unseenNamespaces = unreadable;
+  let interrupted = false;
+  for (const namespace of namespaces) {
+    try {
+      const dump = dumpSockets(diagQuery(filter), namespace ?? undefined);
+      const system = namespace === null ? readSystemDefaults() : inNamespace(namespace, readSystemDefaults);
+      interrupted ||= dump.interrupted;
+      places.push({
+        label: labelled ? labelOf(namespace) : null,
+        sockets: dump.sockets.filter(isMeant),
+        timers: new TimerSettings(system),
+        detections: new DetectionTable(system),
+      });
+    } catch (error) {
+      if (filter.namespaces !== "all" || !(error instanceof DeadpeerError)) throw error;
+      // Of those that nobody named, one that has gone meanwhile is no news.
+      if (error.code === "permission-denied") unseenNamespaces++;
+      else if (error.code !== "no-namespace") throw error;
+    }
+  }
+  return { places, unseenNamespaces, interrupted };
+}
+
+/** null stands for the own namespace, which needs no entering. */
+function namespacesOf({ namespaces }: ConnectionFilter): {
+  namespaces: readonly (NetworkNamespace | null)[];
+  unreadable: number;
+} {
+  if (namespaces === "all") return allNamespaces();
+  if (namespaces.length === 0) return { namespaces: [null], unreadable: 0 };
+  const byId = new Map(namespaces.map(namespaceAt).map((namespace) => [namespace.id, namespace]));
+  return { namespaces: [...byId.values()], unreadable: 0 };
+}
+
+function labelOf(namespace: NetworkNamespace | null): string | null {
+  return namespace === null ? null : (namespace.name ?? namespace.path);
+}
