@@ -26,12 +26,13 @@ export const postgres: TargetDefinition = {
             `keepalives_interval=${keepalive.intervalS}`,
             `keepalives_count=${keepalive.count}`,
           ]),
-      ...(userTimeoutMs === 0 ? [] : [`tcp_user_timeout=${userTimeoutMs}`]),
+      // PQconnectPoll leaves the user timeout alone with keepalives=0.
+      ...(userTimeoutMs === 0 || keepalive === null ? [] : [`tcp_user_timeout=${userTimeoutMs}`]),
     ].join(" ");
     return {
       text: lines(
         keepalive === null
-          ? `# The server's keepalive is always on, with the system's times. In postgresql.conf:`
+          ? `# The server's keepalive is always on, with the system's times.${checks ? " In postgresql.conf:" : ""}`
           : [
               `# ${purpose(settings)}. In postgresql.conf:`,
               `tcp_keepalives_idle = ${keepalive.idleS} # s`,
@@ -47,6 +48,9 @@ export const postgres: TargetDefinition = {
         ...(checks ? [`a query that is running notices up to ${formatDuration(checkS * 1_000)} later`] : []),
         ...(keepalive === null
           ? ["the server switches keepalive on for every TCP connection and cannot be told not to"]
+          : []),
+        ...(keepalive === null && userTimeoutMs > 0
+          ? ["libpq sets the user timeout only together with keepalives=1"]
           : []),
       ],
     };
@@ -99,7 +103,8 @@ export const redisKeepalive = (seconds: number): KeepaliveSeconds => ({
 
 /** The longest `tcp-keepalive` that notices within the given time; 1 where none does. */
 function redisSeconds(budgetMs: number): number {
-  let seconds = Math.max(1, Math.floor(budgetMs / 2_000));
+  // N + 3 x N / 3 is 2 x N at most, but for N of 1 and 2, where the interval is 1.
+  let seconds = Math.max(1, Math.floor(budgetMs / 2_000) - 1);
   while (aloneMs(redisKeepalive(seconds + 1)) <= budgetMs) seconds++;
   return Math.min(seconds, 32_767);
 }

@@ -42,7 +42,7 @@ export const nginx: TargetDefinition = {
   },
 };
 
-/** HAProxy: for client and server side alike, the user timeout on bind and server lines. */
+/** HAProxy: for client and server side alike, the user timeout on bind and server lines (default-server's is not applied). */
 export const haproxy: TargetDefinition = {
   id: "haproxy",
   title: "HAProxy",
@@ -67,9 +67,18 @@ export const haproxy: TargetDefinition = {
         side("srv"),
         userTimeoutMs === 0
           ? null
-          : [`    default-server ${tcpUt}`, `    # and on each bind line: bind :80 ${tcpUt}`],
+          : [
+              "    # and on each bind and server line:",
+              `    # bind :80 ${tcpUt}`,
+              `    # server app 192.0.2.1:80 ${tcpUt}`,
+            ],
       ),
-      notes: userTimeoutMs === 0 ? [] : ["tcp-ut takes milliseconds where no unit is written"],
+      notes:
+        userTimeoutMs === 0
+          ? []
+          : [
+              "tcp-ut belongs on each server line: HAProxy 2.6 accepts it on default-server but does not apply it",
+            ],
     };
   },
 };

@@ -1,0 +1,45 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import type { Expected } from "./cases.js";
+
+/** A TCP socket of another process with the options that the kernel holds for it. */
+export interface SeenSocket extends Expected {
+  readonly localPort: number;
+  /** null: it listens. */
+  readonly remotePort: number | null;
+}
+
+/** pidfd_open(2) and pidfd_getfd(2): the sockets themselves, seen by nothing that deadpeer wrote. */
+const program = `
+import ctypes, json, os, socket, sys
+pid = int(sys.argv[1])
+pidfd = os.pidfd_open(pid)
+libc = ctypes.CDLL(None, use_errno=True)
+seen = []
+for name in os.listdir(f"/proc/{pid}/fd"):
+    try:
+        if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"): continue
+    except FileNotFoundError: continue
+    fd = libc.syscall(438, pidfd, int(name), 0)
+    if fd < 0: continue
+    s = socket.socket(fileno=fd)
+    if s.family not in (socket.AF_INET, socket.AF_INET6) or s.type != socket.SOCK_STREAM: continue
+    try: remote = s.getpeername()[1]
+    except OSError: remote = None
+    tcp = lambda option: s.getsockopt(socket.IPPROTO_TCP, option)
+    on = s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    times = [tcp(socket.TCP_KEEPIDLE), tcp(socket.TCP_KEEPINTVL), tcp(socket.TCP_KEEPCNT)]
+    seen.append({"localPort": s.getsockname()[1], "remotePort": remote,
+        "keepalive": times if on else None, "userTimeoutMs": tcp(socket.TCP_USER_TIMEOUT)})
+print(json.dumps(seen))
+`;
+
+export async function socketsOf(pid: number): Promise<SeenSocket[]> {
+  const { stdout } = await promisify(execFile)("python3", ["-c", program, String(pid)]);
+  return JSON.parse(stdout) as SeenSocket[];
+}
+
+/** Only what is compared. */
+export function optionsOf({ keepalive, userTimeoutMs }: Expected): Expected {
+  return { keepalive, userTimeoutMs };
+}
