@@ -13,7 +13,7 @@ export interface SysctlFact {
   /** What a fresh network namespace starts with (tcp_sk_init in net/ipv4/tcp_ipv4.c), whatever the host is set to. */
   readonly kernelDefault: number;
   /** What the value does, and for a time derived from it, that time. */
-  meaning(value: number, system: SystemDefaults): string;
+  readonly meaning: (value: number, system: SystemDefaults) => string;
 }
 
 /** RFC 6298 §2.1: the timeout of a SYN-ACK, before a round trip was measured (TCP_TIMEOUT_INIT). */

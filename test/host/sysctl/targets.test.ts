@@ -80,8 +80,6 @@ describe("where a value comes from", () => {
 test("every value has a meaning that fits its column", () => {
   for (const { name, kernelDefault, meaning } of sysctlFacts)
     assert.ok(meaning(kernelDefault, linuxDefaults).length <= 56, name);
-  const meaningOf = (name: string, value: number): string | undefined =>
-    sysctlFacts.find((fact) => fact.name === `net.ipv4.${name}`)?.meaning(value, linuxDefaults);
   assert.equal(meaningOf("tcp_retries2", 15), "resends until data in flight fails: at least 15m 25s");
   assert.equal(meaningOf("tcp_orphan_retries", 0), "resends after close (0 stands for 8): at least 1m 42s");
   assert.equal(meaningOf("tcp_synack_retries", 5), "an accept whose client vanished ends after 1m 3s");
@@ -94,3 +92,7 @@ test("values in words", () => {
   assert.equal(readable("count", 9), "9");
   assert.equal(readable("s", -1), "-1 s");
 });
+
+function meaningOf(name: string, value: number): string | undefined {
+  return sysctlFacts.find((fact) => fact.name === `net.ipv4.${name}`)?.meaning(value, linuxDefaults);
+}
