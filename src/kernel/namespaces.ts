@@ -110,7 +110,8 @@ function namedNamespaces(): NetworkNamespace[] {
  * /proc/sys/net read inside is that namespace's.
  *
  * Only synchronous work: setns(2) moves the calling thread, and it is this thread alone that runs JavaScript, synchronous file
- * calls and foreign functions. What `work` leaves for later runs outside.
+ * calls and foreign functions. What `work` leaves for later runs outside, and that is more than it seems: node:net opens the
+ * socket of a connect(), and of a listen() with an address, only on a later turn.
  *
  * If the way back fails the process is aborted: going on in the wrong namespace would show and change the wrong host's network.
  *
