@@ -42,6 +42,21 @@ export function parseDuration(text: string, what: string): number {
 }
 
 /**
+ * A duration given as text or as a number of milliseconds, as the library's options take it.
+ *
+ * @throws DeadpeerError `bad-duration`: for text see `parseDuration`; a number that is negative or not finite; anything else.
+ * @example durationMs("35s", "detectWithin") // 35000
+ */
+export function durationMs(value: string | number, what: string): number {
+  if (typeof value === "string") return parseDuration(value, what);
+  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
+  throw new DeadpeerError(
+    "bad-duration",
+    `${what}: ${String(value)} is no duration; give text such as "35s" or milliseconds from 0 on`,
+  );
+}
+
+/**
  * Writes milliseconds for people, exactly where that is short and rounded where it is not: `35s`, `1m 30s`, `2h 11m 15s`,
  * `15m 25s`, `never`.
  *

@@ -28,15 +28,17 @@ export interface Detection {
 export function detectionTimes(settings: Settings, system: SystemDefaults = linuxDefaults): Detection {
   const userTimeoutMs = settings.userTimeoutMs > 0 ? settings.userTimeoutMs : null;
   const rtoMaxMs = settings.rtoMaxMs ?? system.rtoMaxMs;
-  const connectMs = connectTimeoutMs(system, rtoMaxMs);
   return {
     idleMs: idleTimeoutMs(settings),
     sendingMs: userTimeoutMs ?? retransmissionTimeoutMs(system.retries2, system.rtoMinMs, rtoMaxMs),
     zeroWindowMs: userTimeoutMs,
-    // tcp_probe_timer gives up at the tick after tcp_retries2 unanswered probes, spaced like retransmissions.
-    zeroWindowSilentMs: userTimeoutMs ?? retransmissionTimeoutMs(system.retries2, system.rtoMinMs, rtoMaxMs),
-    // tcp_write_timeout ends a connect at whichever comes first.
-    connectingMs: userTimeoutMs === null ? connectMs : Math.min(userTimeoutMs, connectMs),
+    // tcp_probe_timer gives up at the tick after tcp_retries2 unanswered probes, spaced like retransmissions, user timeout or
+    // not; tcp_write_timeout, for data in flight, looks at one of them only.
+    zeroWindowSilentMs: Math.min(
+      userTimeoutMs ?? Number.POSITIVE_INFINITY,
+      retransmissionTimeoutMs(system.retries2, system.rtoMinMs, rtoMaxMs),
+    ),
+    connectingMs: connectTimeoutMs(system, rtoMaxMs, userTimeoutMs),
   };
 }
 
@@ -59,21 +61,29 @@ function idleTimeoutMs({ keepalive, userTimeoutMs }: Settings): number | null {
  */
 export function retransmissionTimeoutMs(retries: number, rtoBaseMs: number, rtoMaxMs: number): number {
   if (rtoMaxMs <= rtoBaseMs) return (retries + 1) * rtoMaxMs;
-  const doublings = Math.floor(Math.log2(rtoMaxMs / rtoBaseMs));
+  const doublings = 31 - Math.clz32(rtoMaxMs / rtoBaseMs); // the kernel's ilog2
   if (retries <= doublings) return (2 ** (retries + 1) - 1) * rtoBaseMs;
   return (2 ** (doublings + 1) - 1) * rtoBaseMs + (retries - doublings) * rtoMaxMs;
 }
 
 /**
- * A connect sends its SYN `tcp_syn_linear_timeouts` times at the initial timeout of 1 s (RFC 6298 §2.1), then doubles; it ends
- * after `tcp_syn_retries` + linear retransmissions and the wait behind the last.
+ * Tick by tick what tcp_retransmit_timer and tcp_write_timeout do with a SYN: `tcp_syn_linear_timeouts` waits of the initial
+ * timeout (1 s, RFC 6298 §2.1), then each twice the one before, and behind the first one none beyond the user timeout. The
+ * end is the tick that finds all retransmissions made, or the time for `tcp_syn_retries` of them over, or the user timeout:
+ * hence never before the first tick.
  */
-function connectTimeoutMs(system: SystemDefaults, rtoMaxMs: number): number {
+function connectTimeoutMs(system: SystemDefaults, rtoMaxMs: number, userTimeoutMs: number | null): number {
   const initialRtoMs = Math.min(1_000, rtoMaxMs);
-  return (
-    system.synLinearTimeouts * initialRtoMs +
-    retransmissionTimeoutMs(system.synRetries, initialRtoMs, rtoMaxMs)
-  );
+  const limitMs = userTimeoutMs ?? retransmissionTimeoutMs(system.synRetries, initialRtoMs, rtoMaxMs);
+  let rtoMs = initialRtoMs;
+  let nowMs = initialRtoMs;
+  for (let sent = 0; sent < system.synRetries + system.synLinearTimeouts; sent++) {
+    if (sent > 0 && nowMs >= limitMs) break;
+    if (sent >= system.synLinearTimeouts) rtoMs = Math.min(rtoMs * 2, rtoMaxMs);
+    const waitMs = userTimeoutMs === null ? rtoMs : Math.min(rtoMs, Math.max(0, userTimeoutMs - nowMs));
+    nowMs += waitMs;
+  }
+  return nowMs;
 }
 
 /**
