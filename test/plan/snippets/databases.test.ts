@@ -10,7 +10,7 @@ import { detectionTimes } from "../../../src/plan/model.js";
 import { snippetFor } from "../../../src/plan/snippets/index.js";
 import { type Case, cases } from "./cases.js";
 import { connectTo, freePort, type Program, run, start, stop, temporaryFolder, without } from "./programs.js";
-import { optionsOf, type SeenSocket, socketsOf } from "./sockets.js";
+import { optionsOf, type SeenSocket, socketsOf, withoutSight } from "./sockets.js";
 
 const timeout = 180_000;
 
@@ -29,7 +29,7 @@ async function acceptedSocket(program: Program, client: net.Socket): Promise<See
 
 test("redis-server takes the line, derives the rest as the note says, and keeps the budget", {
   timeout,
-  skip: without("redis-server", "python3"),
+  skip: without("redis-server") || withoutSight(),
 }, async (t) => {
   const small: Case["settings"] = {
     keepalive: { idleMs: 1_000, intervalMs: 1_000, count: 3 },
@@ -62,7 +62,7 @@ test("redis-server takes the line, derives the rest as the note says, and keeps 
 
 test("MariaDB takes the lines and gives its clients' sockets exactly the settings", {
   timeout,
-  skip: without("mariadbd", "python3"),
+  skip: without("mariadbd") || withoutSight(),
 }, async (t) => {
   for (const { name, settings, alone } of cases) {
     const folder = await temporaryFolder(t);
@@ -95,7 +95,7 @@ test("MariaDB takes the lines and gives its clients' sockets exactly the setting
 
 test("PostgreSQL and libpq take the lines and give sockets on both sides exactly the settings", {
   timeout,
-  skip: postgresFolder() === null ? "not installed: postgresql" : without("psql", "python3"),
+  skip: postgresFolder() === null ? "not installed: postgresql" : without("psql") || withoutSight(),
 }, async (t) => {
   const folder = await temporaryFolder(t);
   const data = join(folder, "data");

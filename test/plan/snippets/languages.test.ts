@@ -8,7 +8,7 @@ import { describe, type TestContext, test } from "node:test";
 import { snippetFor } from "../../../src/plan/snippets/index.js";
 import { type Case, cases, type Expected } from "./cases.js";
 import { listening, type Program, run, start, temporaryFolder, without } from "./programs.js";
-import { optionsOf, socketsOf } from "./sockets.js";
+import { optionsOf, socketsOf, withoutSight } from "./sockets.js";
 
 /** Slow machines compile slowly; this is no measure. */
 const timeout = 180_000;
@@ -75,7 +75,7 @@ const each = (write: (text: string, index: number) => string, target: string): s
 describe("a snippet pasted into a program gives its sockets exactly the settings", {
   concurrency: true,
 }, () => {
-  test("python", { timeout, skip: without("python3") }, async (t) => {
+  test("python", { timeout, skip: withoutSight() }, async (t) => {
     const file = join(await temporaryFolder(t), "main.py");
     const body = each(
       (text, index) =>
@@ -93,7 +93,7 @@ held[0].recv(1)
     await proves(t, full, (ports) => start(t, "python3", [file, ...ports]));
   });
 
-  test("c", { timeout, skip: without("gcc", "python3") }, async (t) => {
+  test("c", { timeout, skip: without("gcc") || withoutSight() }, async (t) => {
     const folder = await temporaryFolder(t);
     const body = each((text, index) => text.replaceAll("notice_dead_peer", `notice_dead_peer_${index}`), "c");
     await writeFile(
@@ -125,7 +125,7 @@ int main(int argc, char **argv) {
     await proves(t, full, (ports) => start(t, binary, ports));
   });
 
-  test("go", { timeout, skip: without("go", "python3") }, async (t) => {
+  test("go", { timeout, skip: without("go") || withoutSight() }, async (t) => {
     const folder = await temporaryFolder(t);
     for (const [index, text] of texts("go").entries()) {
       await mkdir(join(folder, `case${index}`));
@@ -197,7 +197,7 @@ ${cases.map((_, index) => `  hold(case${index}.Dialer, case${index}.Listener, "$
     }
   });
 
-  test("java", { timeout, skip: without("java", "python3") }, async (t) => {
+  test("java", { timeout, skip: without("java") || withoutSight() }, async (t) => {
     const file = join(await temporaryFolder(t), "Main.java");
     const body = each(
       (text, index) => `static void case${index}(java.net.Socket socket) throws Exception {\n${text}\n}`,
@@ -268,7 +268,7 @@ fn main() -> std::io::Result<()> {
     await proves(t, full, (ports) => start(t, join(folder, "target", "debug", "main"), ports));
   });
 
-  test("node with guard", { timeout, skip: without("python3") }, async (t) => {
+  test("node with guard", { timeout, skip: withoutSight() }, async (t) => {
     // Compiled beside this test: the package itself, without an installation.
     const library = new URL("../../../src/index.js", import.meta.url).href;
     await proves(t, full, async (ports) =>
@@ -280,7 +280,7 @@ fn main() -> std::io::Result<()> {
     );
   });
 
-  test("node alone", { timeout, skip: without("python3") }, async (t) => {
+  test("node alone", { timeout, skip: withoutSight() }, async (t) => {
     await proves(
       t,
       ({ alone: { keepalive, userTimeoutMs } }) =>
@@ -330,7 +330,7 @@ function takesIntervalAndCount(): boolean {
 const debianCrates = "/usr/share/cargo/registry";
 
 function withoutSocket2(): string | false {
-  const missing = without("cargo", "python3");
+  const missing = without("cargo") || withoutSight();
   if (missing !== false) return missing;
   return existsSync("/usr/share/doc/librust-socket2-dev") ? false : "not installed: librust-socket2-dev";
 }

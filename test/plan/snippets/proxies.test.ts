@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { snippetFor } from "../../../src/plan/snippets/index.js";
 import { cases } from "./cases.js";
 import { connectTo, freePort, listening, run, start, temporaryFolder, without } from "./programs.js";
-import { optionsOf, type SeenSocket, socketsOf } from "./sockets.js";
+import { optionsOf, type SeenSocket, socketsOf, withoutSight } from "./sockets.js";
 
 const timeout = 120_000;
 
@@ -55,7 +55,7 @@ function upstreamSide(seen: readonly SeenSocket[], { name, upstream }: Proxied):
 
 test("nginx accepts the lines and gives its clients' sockets exactly the settings", {
   timeout,
-  skip: without("nginx", "python3"),
+  skip: without("nginx") || withoutSight(),
 }, async (t) => {
   const folder = await temporaryFolder(t);
   const all = await proxied(t, "nginx");
@@ -100,7 +100,7 @@ ${servers.join("\n")}
 
 test("haproxy accepts the lines and gives sockets on both sides exactly the settings", {
   timeout,
-  skip: without("haproxy", "python3"),
+  skip: without("haproxy") || withoutSight(),
 }, async (t) => {
   const file = join(await temporaryFolder(t), "haproxy.cfg");
   const all = await proxied(t, "haproxy");
