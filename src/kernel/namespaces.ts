@@ -13,6 +13,7 @@ import { DeadpeerError } from "../errors.js";
 import { CLONE_NEWNET } from "./abi.js";
 import { errnoName } from "./errno.js";
 import { lastErrno, libc, syscallError } from "./libc.js";
+import { requireLinux } from "./platform.js";
 
 /** A network namespace: its own interfaces, addresses, sockets and net.* sysctls. */
 export interface NetworkNamespace {
@@ -36,6 +37,7 @@ const NSFS_MAGIC = 0x6e736673;
  * @example currentNamespace().id // "4026531840"
  */
 export function currentNamespace(): NetworkNamespace {
+  requireLinux("network namespaces");
   const id = String(statSync(ownPath).ino);
   const named = namedNamespaces().find((namespace) => namespace.id === id);
   return named ?? { id, path: ownPath, name: null };
@@ -48,6 +50,7 @@ export function currentNamespace(): NetworkNamespace {
  * @example namespaceAt("blue").path // "/run/netns/blue"
  */
 export function namespaceAt(pathOrName: string): NetworkNamespace {
+  requireLinux("network namespaces");
   const path = pathOrName.includes("/") ? pathOrName : `${namedDirectory}/${pathOrName}`;
   const inode = fileOperation(path, () => {
     const { type } = statfsSync(path);
@@ -120,6 +123,7 @@ function namedNamespaces(): NetworkNamespace[] {
  * @example inNamespace(namespaceAt("blue"), () => readSysctl("net.ipv4.tcp_retries2"))
  */
 export function inNamespace<T>(namespace: NetworkNamespace, work: () => T): T {
+  requireLinux("network namespaces");
   const home = openSync(ownPath, "r");
   try {
     if (String(fstatSync(home).ino) === namespace.id) return synchronous(work());

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { DeadpeerError } from "../errors.js";
+import { requireLinux } from "./platform.js";
 
 const root = "/proc/sys";
 
@@ -83,11 +84,7 @@ function readNumber(name: string, whenAbsent?: number): number {
 }
 
 function pathOf(name: string): string {
-  if (process.platform !== "linux")
-    throw new DeadpeerError(
-      "platform-unsupported",
-      `sysctls are read and written on Linux only; this is ${process.platform}`,
-    );
+  requireLinux("sysctls");
   const parts = name.includes("/") ? name.split("/") : name.split(".");
   if (parts.some((part) => !/^[\w@:.-]+$/.test(part) || part === "." || part === ".."))
     throw new DeadpeerError(

@@ -1,5 +1,5 @@
 import { release } from "node:os";
-import { DeadpeerError } from "../errors.js";
+import { requireLinux } from "./platform.js";
 
 /** A Linux version; the patch level is that of the distribution's kernel and says little about features. */
 export interface KernelVersion {
@@ -28,11 +28,7 @@ export function parseKernelVersion(text: string): KernelVersion | null {
  * @throws DeadpeerError `platform-unsupported` off Linux.
  */
 export function kernelVersion(): KernelVersion | null {
-  if (process.platform !== "linux")
-    throw new DeadpeerError(
-      "platform-unsupported",
-      `this asks for a Linux kernel; this is ${process.platform}`,
-    );
+  requireLinux("Linux versions");
   return parseKernelVersion(release());
 }
 
