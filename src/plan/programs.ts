@@ -5,8 +5,11 @@ import type { KeepaliveSettings } from "./settings.js";
 export interface ProgramDefaults {
   readonly id: string;
   readonly name: string;
-  /** TCP keepalive as the program sets it; "system": on or off, the times are the system's; null: it leaves keepalive off. */
-  readonly keepalive: KeepaliveSettings | "system" | null;
+  /**
+   * TCP keepalive as the program sets it; "system": on, with the system's times; null: left off; absent: not looked up, its own
+   * heartbeat or idle limit is what matters.
+   */
+  readonly keepalive?: KeepaliveSettings | "system" | null;
   /** In one sentence, what else there is and what to know. */
   readonly note: string;
   readonly source: string;
@@ -74,7 +77,6 @@ export const programs: readonly ProgramDefaults[] = [
   {
     id: "grpc",
     name: "gRPC",
-    keepalive: null,
     note: "client pings are off; a server refuses pings closer than 300 s with ENHANCE_YOUR_CALM after 2 strikes",
     source: "grpc, doc/keepalive.md",
     evidence: "documented",
@@ -82,7 +84,6 @@ export const programs: readonly ProgramDefaults[] = [
   {
     id: "rabbitmq",
     name: "RabbitMQ",
-    keepalive: null,
     note: "heartbeat 60 s: a frame each 30 s, dead after 2 missed",
     source: "RabbitMQ documentation, Heartbeats",
     evidence: "documented",
@@ -90,7 +91,6 @@ export const programs: readonly ProgramDefaults[] = [
   {
     id: "socket.io",
     name: "socket.io 4",
-    keepalive: null,
     note: "the server pings each 25 s and waits 20 s",
     source: "socket.io documentation, pingInterval and pingTimeout",
     evidence: "recalled",
@@ -98,7 +98,6 @@ export const programs: readonly ProgramDefaults[] = [
   {
     id: "kafka",
     name: "Kafka",
-    keepalive: null,
     note: "the broker closes idle connections after 600 s, the client after 540 s",
     source: "Kafka documentation, connections.max.idle.ms",
     evidence: "documented",
@@ -106,7 +105,6 @@ export const programs: readonly ProgramDefaults[] = [
   {
     id: "nginx",
     name: "nginx",
-    keepalive: null,
     note: "closes idle HTTP connections after 75 s (keepalive_timeout), upstream ones after 60 s",
     source: "nginx documentation, ngx_http_core_module and ngx_http_upstream_module",
     evidence: "documented",
@@ -114,7 +112,6 @@ export const programs: readonly ProgramDefaults[] = [
   {
     id: "mqtt",
     name: "MQTT",
-    keepalive: null,
     note: "the broker ends a client that is silent for 1.5 times its own Keep Alive",
     source: "MQTT 3.1.1 §3.1.2.10",
     evidence: "documented",
@@ -122,7 +119,6 @@ export const programs: readonly ProgramDefaults[] = [
   {
     id: "mysql",
     name: "MySQL",
-    keepalive: "system",
     note: "wait_timeout closes connections that are idle for 28800 s",
     source: "MySQL reference manual",
     evidence: "recalled",

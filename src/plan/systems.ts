@@ -16,6 +16,8 @@ export interface OperatingSystem {
   readonly name: string;
   /** null where the system does not count probes that way. */
   readonly defaults: KeepaliveSettings | null;
+  /** How long an idle connection leaves a dead peer unnoticed once keepalive is on. */
+  readonly noticedAfterMs: number;
   readonly options: readonly SystemOption[];
   readonly note?: string;
   readonly source: string;
@@ -38,6 +40,7 @@ export const operatingSystems: readonly OperatingSystem[] = [
     id: "linux",
     name: "Linux",
     defaults: { idleMs: twoHoursMs, intervalMs: 75_000, count: 9 },
+    noticedAfterMs: 7_875_000,
     options: [
       { name: "TCP_KEEPIDLE", number: 4, unit: "s", note: "1 to 32767" },
       { name: "TCP_KEEPINTVL", number: 5, unit: "s", note: "1 to 32767" },
@@ -52,6 +55,7 @@ export const operatingSystems: readonly OperatingSystem[] = [
     id: "windows",
     name: "Windows Vista and later",
     defaults: { idleMs: twoHoursMs, intervalMs: 1_000, count: 10 },
+    noticedAfterMs: 7_210_000,
     options: windowsOptions,
     source: "Microsoft Learn, IPPROTO_TCP socket options and SIO_KEEPALIVE_VALS",
     evidence: "documented",
@@ -60,6 +64,7 @@ export const operatingSystems: readonly OperatingSystem[] = [
     id: "windows-xp",
     name: "Windows XP and Server 2003",
     defaults: { idleMs: twoHoursMs, intervalMs: 1_000, count: 5 },
+    noticedAfterMs: 7_205_000,
     options: windowsOptions.filter(({ name }) => name === "SIO_KEEPALIVE_VALS"),
     source: "Microsoft Learn, SIO_KEEPALIVE_VALS",
     evidence: "documented",
@@ -68,6 +73,7 @@ export const operatingSystems: readonly OperatingSystem[] = [
     id: "macos",
     name: "macOS",
     defaults: berkeley,
+    noticedAfterMs: 7_800_000,
     options: [
       { name: "TCP_KEEPALIVE", number: 0x10, unit: "s", note: "the idle time" },
       { name: "TCP_CONNECTIONTIMEOUT", number: 0x20, unit: "s", note: "limit for connecting" },
@@ -84,6 +90,7 @@ export const operatingSystems: readonly OperatingSystem[] = [
     id: "freebsd",
     name: "FreeBSD",
     defaults: berkeley,
+    noticedAfterMs: 7_800_000,
     options: [
       { name: "TCP_KEEPIDLE", number: 0x100, unit: "s", note: "number recalled" },
       { name: "TCP_KEEPINTVL", number: 0x200, unit: "s", note: "number recalled" },
@@ -99,6 +106,7 @@ export const operatingSystems: readonly OperatingSystem[] = [
     id: "illumos",
     name: "illumos",
     defaults: null,
+    noticedAfterMs: 7_680_000,
     options: [
       { name: "TCP_KEEPALIVE_THRESHOLD", number: 0x16, unit: "ms", note: "the idle time" },
       { name: "TCP_KEEPALIVE_ABORT_THRESHOLD", number: 0x17, unit: "ms", note: "probing until dead" },
@@ -114,6 +122,7 @@ export const operatingSystems: readonly OperatingSystem[] = [
     id: "berkeley",
     name: "4.4BSD (Stevens)",
     defaults: { ...berkeley, count: 9 },
+    noticedAfterMs: 7_875_000,
     options: [
       { name: "SO_KEEPALIVE", number: null, unit: "switch", note: "the times were kernel constants" },
     ],

@@ -2,6 +2,7 @@ import { DeadpeerError } from "../../errors.js";
 import type { SystemWish } from "../../host/sysctl/targets.js";
 import { parseDuration } from "../../plan/duration.js";
 import { planDetection } from "../../plan/planner.js";
+import { wholeNumber } from "../whole-number.js";
 
 /** The options that say what the system's values shall be, as they were typed. */
 export interface WishOptions {
@@ -34,14 +35,14 @@ export function readWish(options: WishOptions): Wish | null {
       "bad-option",
       "--user-timeout: no sysctl sets TCP_USER_TIMEOUT for a whole system; --retries2 bounds data in flight instead",
     );
-  const bound = retries2 === undefined ? {} : { retries2: parseCount(retries2, "--retries2") };
+  const bound = retries2 === undefined ? {} : { retries2: wholeNumber(retries2, "--retries2") };
   if (detect === undefined) {
     if (path !== undefined || outage !== undefined)
       throw new DeadpeerError("bad-option", "--path and --outage only mean something with --detect");
     const values: SystemWish = {
       ...(idle === undefined ? {} : { idleMs: parseDuration(idle, "--idle") }),
       ...(interval === undefined ? {} : { intervalMs: parseDuration(interval, "--interval") }),
-      ...(count === undefined ? {} : { count: parseCount(count, "--count") }),
+      ...(count === undefined ? {} : { count: wholeNumber(count, "--count") }),
       ...bound,
     };
     return Object.keys(values).length === 0 ? null : { values, userTimeoutMs: 0 };
@@ -57,10 +58,4 @@ export function readWish(options: WishOptions): Wish | null {
     ...(outage === undefined ? {} : { outage }),
   });
   return { values: { ...settings.keepalive, ...bound }, userTimeoutMs: settings.userTimeoutMs };
-}
-
-function parseCount(text: string, what: string): number {
-  if (!/^\d+$/.test(text.trim()))
-    throw new DeadpeerError("bad-option", `${what}: "${text}" is not a whole number`);
-  return Number(text);
 }
