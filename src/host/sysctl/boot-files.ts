@@ -95,11 +95,17 @@ interface Assignment {
  */
 export function bootLine(files: readonly BootFile[], name: string): BootLine | null {
   const key = normalized(name);
-  const assignments = files.flatMap(parse);
+  // As systemd-sysctl keeps them: a key that is given again moves to the end, unless its value stays the same.
+  const byKey = new Map<string, Assignment>();
+  for (const assignment of files.flatMap(parse)) {
+    if (byKey.get(assignment.key)?.value === assignment.value) continue;
+    byKey.delete(assignment.key);
+    byKey.set(assignment.key, assignment);
+  }
   const winner =
-    assignments.findLast((assignment) => assignment.key === key) ??
+    byKey.get(key) ??
     // Only an explicit key can be excluded: "-net.ipv4.*" keeps nothing from another glob.
-    assignments.findLast(
+    [...byKey.values()].findLast(
       (assignment) =>
         assignment.value !== null && isGlob(assignment.key) && globPattern(assignment.key).test(key),
     );

@@ -63,6 +63,25 @@ function whole(name: string, value: number, { min, max }: Range): SysctlTarget {
   return { name, value };
 }
 
+/** What the system decides once the targets are written. */
+export function withTargets(system: SystemDefaults, targets: readonly SysctlTarget[]): SystemDefaults {
+  const value = (name: string): number | undefined =>
+    targets.find((target) => target.name === `net.ipv4.${name}`)?.value;
+  const ms = (name: string, otherwise: number): number => {
+    const s = value(name);
+    return s === undefined ? otherwise : s * 1_000;
+  };
+  return {
+    ...system,
+    keepalive: {
+      idleMs: ms("tcp_keepalive_time", system.keepalive.idleMs),
+      intervalMs: ms("tcp_keepalive_intvl", system.keepalive.intervalMs),
+      count: value("tcp_keepalive_probes") ?? system.keepalive.count,
+    },
+    retries2: value("tcp_retries2") ?? system.retries2,
+  };
+}
+
 /** A tcp_retries2, and the least time that data in flight then waits. */
 export interface NearestRetries2 {
   readonly retries2: number;

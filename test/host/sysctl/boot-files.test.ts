@@ -27,6 +27,7 @@ describe("the line that decides at boot", () => {
     ["an explicit key beats a later glob", `${name} = 60\nnet.ipv4.tcp_* = 70`, "60", 1],
     ["an excluded key", `net.ipv4.tcp_* = 70\n-${name}`, null],
     ["an excluded glob", "net.ipv4.tcp_* = 70\n-net.ipv4.*", "70", 1],
+    ["a glob that is given again, excluded", "net.ipv4.tcp_* = 70\n-net.ipv4.tcp_*", null],
     ["an excluded key that is set later", `-${name}\n${name} = 60`, "60", 2],
   ];
   for (const [what, text, value, line] of cases)
