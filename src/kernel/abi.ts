@@ -23,6 +23,10 @@ export const AF_UNSPEC = 0;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
+export const SOCK_STREAM = 1;
+
+/** include/uapi/linux/netlink.h. */
+export const NETLINK_SOCK_DIAG = 4;
 
 /** include/uapi/asm-generic/socket.h. */
 export const SOL_SOCKET = 1;

@@ -1,5 +1,5 @@
 import { DeadpeerError } from "../errors.js";
-import { AF_INET, IPPROTO_TCP, syscallNumbers } from "./abi.js";
+import { AF_INET, IPPROTO_TCP, NETLINK_SOCK_DIAG, SOCK_STREAM, syscallNumbers } from "./abi.js";
 import type { Answer } from "./capabilities.js";
 import { OwnedFd } from "./fd.js";
 import { errnoName } from "./errno.js";
@@ -65,7 +65,6 @@ function probeSockDiag(): Answer {
   }
 }
 
-const NETLINK_SOCK_DIAG = 4;
 const SOCK_DESTROY = 21;
 const NLM_F_REQUEST = 1;
 
@@ -125,7 +124,6 @@ function missingCall(): Answer {
 }
 
 function probeRtoMax(): Answer {
-  const SOCK_STREAM = 1;
   using socket = new OwnedFd(check(libc().socket(AF_INET, SOCK_STREAM, IPPROTO_TCP), "socket"));
   return readSettings(socket.fd).rtoMaxMs === null ? "no" : "yes";
 }

@@ -1,4 +1,5 @@
 import { DeadpeerError } from "../errors.js";
+import { NETLINK_SOCK_DIAG } from "./abi.js";
 import { DiagFilter, type DiagQuery } from "./diag-query.js";
 import { AddressTexts, type DiagSocket, diagMessage, SocketRecord } from "./diag-socket.js";
 import { inNamespace, type NetworkNamespace } from "./namespaces.js";
@@ -7,7 +8,6 @@ import { dump, type NetlinkChannel, openNetlink } from "./netlink.js";
 export type { DiagEndpointQuery, DiagQuery } from "./diag-query.js";
 export type { DiagEndpoint, DiagSocket, DiagTimer } from "./diag-socket.js";
 
-const NETLINK_SOCK_DIAG = 4;
 const SOCK_DIAG_BY_FAMILY = 20;
 
 /**

@@ -62,7 +62,7 @@ test("work in the own namespace needs no privilege", () => {
   assert.equal(status, 0);
 });
 
-describe("a named namespace", { skip: needsRoot }, () => {
+describe("a named namespace", { skip: needsRoot, timeout: 60_000 }, () => {
   let namespace: NetworkNamespace;
   before(() => {
     run("ip", ["netns", "add", name]);

@@ -4,6 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { DeadpeerError, type ErrorCode } from "../../src/errors.js";
 import { inNamespace, type NetworkNamespace, namespaceAt } from "../../src/kernel/namespaces.js";
 import { readSysctl, readSystemDefaults, writeSysctl } from "../../src/kernel/sysctl.js";
+import { retransmissionTimeoutMs } from "../../src/plan/model.js";
 import type { SystemDefaults } from "../../src/plan/settings.js";
 import { needsRoot, run, runModule } from "./support.js";
 
@@ -113,6 +114,33 @@ describe("in a namespace of its own", { skip: needsRoot }, () => {
       () => write("net.ipv4.tcp_keepalive_time", "60 70"),
       failsWith("value-refused", /asked for 60 70, but the kernel holds 60/),
     );
+  });
+
+  test("tcp_rto_min_us does not shorten what tcp_retries2 allows, so the defaults name the constant", () => {
+    const script = `
+import socket, subprocess, time
+listener = socket.create_server(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+client = socket.create_connection(("127.0.0.1", port))
+rules = f"table ip t {{ chain c {{ type filter hook input priority 0; tcp dport {port} drop; }}\\n}}"
+subprocess.run(["nft", rules], check=True)
+start = time.monotonic()
+client.send(b"x")
+try: client.recv(1)
+except TimeoutError: print(time.monotonic() - start)
+`;
+    run("ip", ["-n", name, "link", "set", "lo", "up"]);
+    const system = inNamespace(namespace, () => {
+      // Linux 6.11.
+      if (existsSync("/proc/sys/net/ipv4/tcp_rto_min_us")) writeSysctl("net.ipv4.tcp_rto_min_us", 5_000);
+      writeSysctl("net.ipv4.tcp_retries2", 2);
+      return readSystemDefaults();
+    });
+    const seconds = Number(run("ip", ["netns", "exec", name, "python3", "-c", script]));
+    const expectedMs = retransmissionTimeoutMs(system.retries2, system.rtoMinMs, system.rtoMaxMs);
+    assert.equal(expectedMs, 1_400);
+    // From 5 ms it would be 35 ms.
+    assert.ok(seconds * 1_000 >= expectedMs, `${seconds} s`);
   });
 
   test("without privilege", () => {
