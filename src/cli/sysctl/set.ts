@@ -1,11 +1,12 @@
 import { DeadpeerError } from "../../errors.js";
 import { applyChanges, pendingChanges } from "../../host/sysctl/apply.js";
 import { followersOf } from "../../host/sysctl/followers.js";
-import { nearestRetries2, type SysctlTarget, sysctlTargets, withTargets } from "../../host/sysctl/targets.js";
+import { type SysctlTarget, sysctlTargets, withTargets } from "../../host/sysctl/targets.js";
 import { inNamespace, type NetworkNamespace } from "../../kernel/namespaces.js";
 import { readSystemDefaults } from "../../kernel/sysctl.js";
 import { formatDuration } from "../../plan/duration.js";
 import { describeSettings } from "../../plan/planner.js";
+import { retries2Ms, retries2Within, rfc1122LeastMs } from "../../plan/retries2.js";
 import { note } from "../note.js";
 import { connectionsOf } from "./connections.js";
 import { interruptible } from "./interrupt.js";
@@ -88,13 +89,15 @@ function remarks(
   if (system === undefined) return;
   const after = withTargets(system, targets);
   if (userTimeoutMs > 0 && values.retries2 === undefined) {
-    const { retries2, sendingMs } = nearestRetries2(userTimeoutMs, system);
+    const retries2 = retries2Within(userTimeoutMs, system);
     note(
-      `with data in flight the plan needs a user timeout of ${formatDuration(userTimeoutMs)}, which no sysctl sets; --retries2 ${retries2} comes nearest (at least ${formatDuration(sendingMs)})`,
+      `with data in flight the plan needs a user timeout of ${formatDuration(userTimeoutMs)}, which no sysctl sets; --retries2 ${retries2} comes nearest (at least ${formatDuration(retries2Ms(retries2, system))})`,
     );
   }
-  if (values.retries2 !== undefined && values.retries2 < 8)
-    note("--retries2 below 8 ends connections sooner than the 100 s of RFC 1122 §4.2.3.5, in every program");
+  if (values.retries2 !== undefined && retries2Ms(values.retries2, after) < rfc1122LeastMs)
+    note(
+      "--retries2 this low ends connections sooner than the 100 s that RFC 1122 §4.2.3.5 advises, in every program",
+    );
   if (options.detect !== undefined) {
     const { warnings } = describeSettings(
       { keepalive: after.keepalive, userTimeoutMs: 0 },

@@ -1,6 +1,5 @@
 import { DeadpeerError } from "../../errors.js";
 import { formatDuration } from "../../plan/duration.js";
-import { retransmissionTimeoutMs } from "../../plan/model.js";
 import { linuxLimits, type SystemDefaults } from "../../plan/settings.js";
 
 /** What the system's defaults shall be; what is absent stays as it is. */
@@ -80,29 +79,4 @@ export function withTargets(system: SystemDefaults, targets: readonly SysctlTarg
     },
     retries2: value("tcp_retries2") ?? system.retries2,
   };
-}
-
-/** A tcp_retries2, and the least time that data in flight then waits. */
-export interface NearestRetries2 {
-  readonly retries2: number;
-  readonly sendingMs: number;
-}
-
-/**
- * The tcp_retries2 whose least time comes nearest to a user timeout, which no sysctl can set for a whole system.
- *
- * @example nearestRetries2(35_000, linuxDefaults) // { retries2: 6, sendingMs: 25400 }
- */
-export function nearestRetries2(userTimeoutMs: number, system: SystemDefaults): NearestRetries2 {
-  const at = (retries2: number): NearestRetries2 => ({
-    retries2,
-    sendingMs: retransmissionTimeoutMs(retries2, system.rtoMinMs, system.rtoMaxMs),
-  });
-  let best = at(retries2Limits.min);
-  for (let retries2 = retries2Limits.min + 1; retries2 <= retries2Limits.max; retries2++) {
-    const next = at(retries2);
-    if (Math.abs(next.sendingMs - userTimeoutMs) > Math.abs(best.sendingMs - userTimeoutMs)) break;
-    best = next;
-  }
-  return best;
 }

@@ -1,11 +1,7 @@
 import { formatDuration } from "../duration.js";
-import { retransmissionTimeoutMs } from "../model.js";
-import { linuxDefaults } from "../settings.js";
+import { retries2Ms, retries2Within, rfc1122LeastMs } from "../retries2.js";
 import { keepaliveAlone, type RoundedSettings } from "./rounding.js";
 import { keepalivePurpose, lines, type TargetDefinition } from "./snippet.js";
-
-/** RFC 1122 §4.2.3.5: R2, the time before giving up, should be at least 100 s. */
-const rfc1122LeastMs = 100_000;
 
 /**
  * The net.ipv4 settings, which hold for IPv6 too, that come nearest: keepalive's times for sockets that switch it on, and in
@@ -25,19 +21,9 @@ export function sysctlSettings(settings: RoundedSettings): readonly { name: stri
   return found;
 }
 
-/** sysctl_tcp_retries2 is a u8; fewer than 1 would end a connection at its first retransmission. */
-function retries2Within(budgetMs: number): number {
-  let retries = 1;
-  while (retries < 255 && retriesMs(retries + 1) <= budgetMs) retries++;
-  return retries;
-}
-
-const retriesMs = (retries: number): number =>
-  retransmissionTimeoutMs(retries, linuxDefaults.rtoMinMs, linuxDefaults.rtoMaxMs);
-
 function systemPurpose(settings: RoundedSettings): string {
   if (settings.keepalive !== null) return keepalivePurpose(settings);
-  const ms = retriesMs(retries2Within(settings.userTimeoutMs));
+  const ms = retries2Ms(retries2Within(settings.userTimeoutMs));
   return `Gives up on data unacknowledged for at least ${formatDuration(ms)}; keepalive stays as each program has it`;
 }
 
@@ -50,7 +36,7 @@ function systemNotes(settings: RoundedSettings): string[] {
         ];
   if (settings.userTimeoutMs > 0) {
     const retries = retries2Within(settings.userTimeoutMs);
-    const ms = retriesMs(retries);
+    const ms = retries2Ms(retries);
     notes.push(
       `the user timeout has no sysctl; tcp_retries2 = ${retries} comes nearest: at least ${formatDuration(ms)}, more on paths with a long round trip, and for every connection there`,
     );

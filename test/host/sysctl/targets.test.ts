@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { nearestRetries2, sysctlTargets } from "../../../src/host/sysctl/targets.js";
+import { sysctlTargets } from "../../../src/host/sysctl/targets.js";
 import { sourceOf } from "../../../src/host/sysctl/sources.js";
 import { readable, sysctlFacts } from "../../../src/host/sysctl/values.js";
 import { linuxDefaults } from "../../../src/plan/settings.js";
@@ -29,13 +29,6 @@ describe("values to write", () => {
     test(`refuses ${JSON.stringify(wish)}, which the kernel might take`, () => {
       assert.throws(() => sysctlTargets(wish), { code: "bad-option", message });
     });
-});
-
-test("the tcp_retries2 nearest to a user timeout", () => {
-  assert.deepEqual(nearestRetries2(35_000, linuxDefaults), { retries2: 6, sendingMs: 25_400 });
-  assert.deepEqual(nearestRetries2(924_600, linuxDefaults), { retries2: 15, sendingMs: 924_600 });
-  assert.equal(nearestRetries2(1, linuxDefaults).retries2, 1);
-  assert.equal(nearestRetries2(2_000_000_000, linuxDefaults).retries2, 255);
 });
 
 describe("where a value comes from", () => {
