@@ -64,8 +64,8 @@ export function durationMs(value: string | number, what: string): number {
  */
 export function formatDuration(ms: number | null): string {
   if (ms === null) return "never";
-  if (ms < 1_000) return `${Math.round(ms)}ms`;
-  if (ms < 60_000) return `${Number((ms / 1_000).toFixed(1))}s`;
+  if (ms < 999.5) return `${Math.round(ms)}ms`;
+  if (ms < 59_950) return `${Number((ms / 1_000).toFixed(1))}s`;
   const seconds = Math.round(ms / 1_000);
   const parts: string[] = [];
   const days = Math.floor(seconds / 86_400);

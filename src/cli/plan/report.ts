@@ -124,7 +124,7 @@ function next({ budgetMs }: Plan, options: RequestOptions): string {
   ].join(" ");
   return [
     `  deadpeer plan ${same} --for node`,
-    "      the lines to paste, also for go, nginx, postgres, sysctl, …: --list targets",
+    "      the lines to paste; other targets: deadpeer plan --list targets",
     "  deadpeer ls",
     "      what this host's connections have now",
   ].join("\n");
