@@ -42,7 +42,7 @@ export class DiagFilter {
   readonly #local: Endpoint;
   readonly #remote: Endpoint;
   readonly #port: number | null;
-  /** Nothing to check that the kernel has not surely checked. */
+  /** Nothing to check but the state. */
   readonly #acceptsAll: boolean;
 
   constructor(query: DiagQuery) {
@@ -55,7 +55,7 @@ export class DiagFilter {
     this.#acceptsAll =
       this.#families.includes(4) &&
       this.#families.includes(6) &&
-      [query.states, query.local, query.remote, query.port].every((part) => part === undefined);
+      [query.local, query.remote, query.port].every((part) => part === undefined);
   }
 
   /** The kernel's tables to look through. IPv4 connections are also found among IPv6 sockets: mapped ones. */
@@ -99,11 +99,11 @@ export class DiagFilter {
 
   /** Whether the socket described at `start` is asked for. Says no less than what the kernel was asked. */
   accepts(bytes: Buffer, start: number): boolean {
+    // A socket may change between the kernel's check and its description.
+    if (((this.#states >>> (bytes[start + diagMessage.state] as number)) & 1) === 0) return false;
     if (this.#acceptsAll) return true;
     const shape = addressShape(bytes, start);
     if (!this.#families.includes(shape.family)) return false;
-    // A socket may change between the kernel's check and its description.
-    if (((this.#states >>> (bytes[start + diagMessage.state] as number)) & 1) === 0) return false;
     const localPort = bytes.readUInt16BE(start + diagMessage.localPort);
     const remotePort = bytes.readUInt16BE(start + diagMessage.remotePort);
     if (this.#port !== null && this.#port !== localPort && this.#port !== remotePort) return false;

@@ -15,7 +15,10 @@ export interface DiagSocket {
   readonly remote: DiagEndpoint;
   /** The interface that the socket is bound to or, with a link-local address, that the address belongs to; 0: none. */
   readonly interfaceIndex: number;
-  /** 0: no process holds it (TIME_WAIT, SYN_RECV, or closed by its program and still in the kernel). */
+  /**
+   * 0: no process holds it. It is in TIME_WAIT or SYN_RECV, was not accepted yet, or was closed by its program and still has
+   * something to deliver.
+   */
   readonly inode: number;
   readonly uid: number;
   /** Unique while the machine runs, other than inode and descriptor numbers; SO_COOKIE reads the same. */

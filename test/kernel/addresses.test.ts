@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BlockList, isIPv4 } from "node:net";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { DeadpeerError } from "../../src/errors.js";
 import { formatIpv4, formatIpv6, isInNetwork, isMapped, parseNetwork } from "../../src/kernel/addresses.js";
 
