@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { before, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { checkout } from "../support/checkout.js";
 import { documents } from "./files.js";
 import { type Block, readMarkdown } from "./markdown.js";
@@ -24,9 +24,9 @@ const preludeOf = ({ comment }: Block): string | null =>
 
 describe("the snippets in the documents", () => {
   let compiled: string;
-  before((context) => {
+  after(() => rmSync(directory, { recursive: true, force: true }));
+  before(() => {
     mkdirSync(directory, { recursive: true });
-    if ("after" in context) context.after(() => rmSync(directory, { recursive: true, force: true }));
     for (const block of blocks)
       writeFileSync(`${directory}/${nameOf(block)}.${block.language === "ts" ? "ts" : "mjs"}`, padded(block));
     writeFileSync(

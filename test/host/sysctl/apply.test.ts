@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, beforeEach, describe, test } from "node:test";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { applyChanges, pendingChanges, type SysctlChange } from "../../../src/host/sysctl/apply.js";
 import { readJournal } from "../../../src/host/sysctl/journal.js";
 import { planUndo, undo } from "../../../src/host/sysctl/undo.js";
@@ -24,15 +24,16 @@ describe("writing sysctls, all or nothing", { skip: Sandbox.missing() }, () => {
     namespace = namespaceAt(sandbox.netns);
   });
   after(async () => sandbox[Symbol.asyncDispose]());
-  beforeEach((context) => {
+  beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), "deadpeer-test-"));
     journal = join(directory, "sysctl.json");
     inNamespace(namespace, () => {
       writeSysctl(time, 7_200);
       writeSysctl(retries2, 15);
     });
-    if ("after" in context) context.after(() => rmSync(directory, { recursive: true }));
   });
+
+  afterEach(() => rmSync(directory, { recursive: true }));
 
   const change = (name: string, before: number, after: number): SysctlChange => ({
     namespace,
