@@ -27,6 +27,8 @@ export interface Column {
   readonly align?: "left" | "right";
   /** The column that gives way when the table is too wide; the rightmost such column is cut first. */
   readonly shrinkTo?: number;
+  /** Where text that must give way is cut: at its end unless said otherwise. Addresses keep their port. */
+  readonly cut?: "end" | "middle";
 }
 
 export interface Cell {
@@ -55,7 +57,7 @@ export function table(
   const line = (cells: readonly Cell[]): string =>
     cells
       .map((cell, index) => {
-        const fitted = fit(cell.text, widths[index] ?? 0, columns[index]?.align ?? "left");
+        const fitted = fit(cell.text, widths[index] ?? 0, columns[index]);
         return cell.style === undefined ? fitted : paint(terminal, cell.style, fitted);
       })
       .join("  ")
@@ -65,9 +67,19 @@ export function table(
   );
 }
 
-function fit(text: string, width: number, align: "left" | "right"): string {
-  if (text.length > width) return `${text.slice(0, Math.max(0, width - 1))}…`;
-  return align === "right" ? text.padStart(width) : text.padEnd(width);
+function fit(text: string, width: number, column: Column | undefined): string {
+  if (text.length > width) return column?.cut === "middle" ? cutMiddle(text, width) : cutEnd(text, width);
+  return column?.align === "right" ? text.padStart(width) : text.padEnd(width);
+}
+
+/** Text that is too wide, cut to end in "…". */
+export function cutEnd(text: string, width: number): string {
+  return text.length > width ? `${text.slice(0, Math.max(0, width - 1))}…` : text;
+}
+
+function cutMiddle(text: string, width: number): string {
+  const tail = Math.floor((width - 1) / 2);
+  return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`;
 }
 
 /** Breaks running text at spaces so that it fits, each line behind `indent`. */

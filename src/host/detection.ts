@@ -1,4 +1,3 @@
-import type { DiagSocket } from "../kernel/sock-diag.js";
 import {
   type Detection,
   type Regime,
@@ -10,6 +9,7 @@ import {
 import type { SystemDefaults } from "../plan/settings.js";
 import type { ConnectionDetection } from "./connection.js";
 import type { SeenSettings } from "./seen-settings.js";
+import type { SocketFacts } from "./socket-facts.js";
 
 /** tcp_orphan_retries(): 8 where net.ipv4.tcp_orphan_retries is 0, as it comes, for a socket that no process holds. */
 const orphanRetries = 8;
@@ -37,7 +37,7 @@ export class DetectionTable {
     this.#system = system;
   }
 
-  of(socket: DiagSocket, seen: SeenSettings, regime: Regime): ConnectionDetection {
+  of(socket: SocketFacts, seen: SeenSettings, regime: Regime): ConnectionDetection {
     const endsInMs = this.#endsByItselfInMs(socket);
     if (endsInMs !== null) return inEveryRegime(endsInMs);
     const now = currentTime(socket, regime);
@@ -55,7 +55,7 @@ export class DetectionTable {
   }
 
   /** States that the kernel ends whatever the peer does, with what is left until then; null for all others. */
-  #endsByItselfInMs({ state, timer, inode }: DiagSocket): number | null {
+  #endsByItselfInMs({ state, timer, inode }: SocketFacts): number | null {
     // FIN_WAIT2 without an owner included: tcp_fin_timeout ends it.
     if (timer.kind === "time-wait") return timer.expiresMs;
     if (state === "SYN_RECV" || state === "NEW_SYN_RECV")
@@ -68,7 +68,7 @@ export class DetectionTable {
 }
 
 /** Which of the model's times is running for this socket; null: none, there is no peer. */
-function currentTime({ state, timer }: DiagSocket, regime: Regime): keyof Detection | null {
+function currentTime({ state, timer }: SocketFacts, regime: Regime): keyof Detection | null {
   switch (regime) {
     case "idle":
       return "idleMs";

@@ -1,8 +1,8 @@
-import type { DiagSocket } from "../kernel/sock-diag.js";
 import type { Regime } from "../plan/model.js";
 import { formatDuration } from "../plan/duration.js";
 import { type ConnectionDetection, withinHost } from "./connection.js";
 import type { SeenSettings } from "./seen-settings.js";
+import type { SocketFacts } from "./socket-facts.js";
 
 export type FindingCode =
   | "unacked-growing"
@@ -48,7 +48,7 @@ const quietRtos = 2;
 
 /** What findings are made from. */
 export interface Assessed {
-  readonly socket: DiagSocket;
+  readonly socket: SocketFacts;
   readonly seen: SeenSettings;
   readonly regime: Regime;
   readonly detection: ConnectionDetection;
@@ -134,7 +134,7 @@ export class FindingTable {
   #isUnackedGrowing({ socket, regime }: Assessed): boolean {
     if (regime !== "sending") return false;
     if (socket.timer.kind === "retransmit" && socket.timer.retransmits >= unackedRetransmits) return true;
-    const before = this.#earlier?.sendQueues.get(String(socket.cookie)) ?? 0;
+    const before = this.#earlier?.sendQueues.get(socket.cookie) ?? 0;
     if (this.#earlier === null || socket.info === null || before === 0) return false;
     const { lastAckRecvMs, rtoUs } = socket.info;
     return (

@@ -10,4 +10,4 @@ export { type ConnectionFilter, type FilterOptions, parseFilter } from "./filter
 export type { EarlierSample, Finding, FindingCode, PathBox } from "./findings.js";
 export { type ConnectionGroup, type Direction, groupConnections } from "./group.js";
 export { type Summary, summarise, worstFirst } from "./rank.js";
-export { type HostSurvey, type SurveyOptions, survey, surveyHost } from "./survey.js";
+export { type HostSurvey, HostWalk, type Sight, type SurveyOptions, survey, surveyHost } from "./survey.js";

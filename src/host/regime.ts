@@ -1,12 +1,12 @@
-import type { DiagSocket } from "../kernel/sock-diag.js";
 import type { Regime } from "../plan/model.js";
+import type { SocketFacts } from "./socket-facts.js";
 
 /**
  * What a socket is doing, as far as detection goes.
  *
  * @example regimeOf(socket) // "idle": ESTABLISHED, nothing queued, nothing in flight
  */
-export function regimeOf(socket: DiagSocket): Regime {
+export function regimeOf(socket: SocketFacts): Regime {
   switch (socket.state) {
     case "SYN_SENT":
     case "SYN_RECV":
@@ -26,7 +26,7 @@ export function regimeOf(socket: DiagSocket): Regime {
   }
 }
 
-function transferRegime({ timer, sendQueue, info }: DiagSocket): Regime {
+function transferRegime({ timer, sendQueue, info }: SocketFacts): Regime {
   if (timer.kind === "zero-window") return "zero-window";
   // tcp_retransmit_timer: with data in flight and the window shrunk to nothing, retransmissions count as window probes.
   if (sendQueue > 0 && info?.sndWnd === 0) return "zero-window";
@@ -38,7 +38,7 @@ function transferRegime({ timer, sendQueue, info }: DiagSocket): Regime {
  * Time since anything was heard from the peer, as the kernel's own keepalive reckons it (keepalive_time_elapsed): the younger of
  * the last data and the last acknowledgement. null before the peer has answered at all, and where the kernel keeps no record.
  */
-export function lastHeardMs({ state, info }: DiagSocket): number | null {
+export function lastHeardMs({ state, info }: SocketFacts): number | null {
   // Before the handshake is done these fields count from boot.
   if (info === null || state === "SYN_SENT" || state === "SYN_RECV" || state === "LISTEN") return null;
   return Math.min(info.lastDataRecvMs, info.lastAckRecvMs);

@@ -1,7 +1,7 @@
-import type { DiagSocket } from "../kernel/sock-diag.js";
 import type { SocketSettings } from "../kernel/socket-options.js";
 import type { Settings, SystemDefaults } from "../plan/settings.js";
 import type { ConnectionKeepalive, SettingsSource } from "./connection.js";
+import type { SocketFacts } from "./socket-facts.js";
 
 /** What is known of a socket's settings, and the settings to reckon with. */
 export interface SeenSettings {
@@ -51,7 +51,7 @@ export class TimerSettings {
    * inet_sk_diag_fill shows one timer: retransmission and window probes before sk_timer, so while one of those runs nothing is
    * known. sk_timer is keepalive's in these states alone (FIN_WAIT2 uses it for its own end), and is armed whenever keepalive is on.
    */
-  of({ state, timer }: DiagSocket): SeenSettings {
+  of({ state, timer }: SocketFacts): SeenSettings {
     if (state !== "ESTABLISHED" && state !== "CLOSE_WAIT") return this.#unknown;
     if (timer.kind === "keepalive") return this.#on;
     return timer.kind === "none" ? this.#off : this.#unknown;

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { DeadpeerError } from "../errors.js";
 import type { NetworkNamespace } from "../kernel/namespaces.js";
 import { type SocketHolder, type SocketHolders, socketHolders } from "../kernel/processes.js";
+import type { DiagSocket } from "../kernel/sock-diag.js";
 import type { Connection } from "./connection.js";
 import {
   asksForProcesses,
@@ -11,8 +12,9 @@ import {
   processesMatch,
 } from "./filter.js";
 import { type EarlierSample, FindingTable, type PathBox } from "./findings.js";
-import { lookAround, type Place } from "./places.js";
+import { lookAround, type Place, type Surroundings } from "./places.js";
 import { lastHeardMs, regimeOf } from "./regime.js";
+import type { SocketFacts } from "./socket-facts.js";
 import { SettingsReader } from "./settings-reader.js";
 import { TimeWaitCount } from "./time-wait.js";
 
@@ -29,11 +31,12 @@ export interface SurveyOptions {
   readonly earlier?: EarlierSample;
 }
 
-/** Connections, and what could not be seen of them. */
-export interface HostSurvey {
-  readonly connections: Connection[];
+/** What could not be seen, known once all connections have been walked through. */
+export interface Sight {
   /** Connections that all filters but those for the time to detect let through. */
   readonly considered: number;
+  /** Those that all filters let through. */
+  readonly matched: number;
   /** Of those, the ones that a process holds but whose settings this process may not read. */
   readonly unread: number;
   /** Why they could not be read: a privilege or kernel feature is missing. null: they, or their processes, ended meanwhile. */
@@ -44,6 +47,12 @@ export interface HostSurvey {
   readonly interrupted: boolean;
 }
 
+/** Connections, and what could not be seen of them. */
+export interface HostSurvey {
+  readonly connections: Connection[];
+  readonly sight: Sight;
+}
+
 /**
  * All TCP connections of this host, in the order of the kernel's tables, with the time that a dead peer of each would go unnoticed.
  *
@@ -52,62 +61,111 @@ export interface HostSurvey {
  * @example survey({ filter: parseFilter({ slowerThan: "60s" }) }).map(({ remote }) => remote.address)
  */
 export function survey(options: SurveyOptions = {}): Connection[] {
-  return surveyHost(options).connections;
+  return [...new HostWalk(options)];
 }
 
 /** As survey, and says what could not be seen. */
 export function surveyHost(options: SurveyOptions = {}): HostSurvey {
-  const filter = options.filter ?? parseFilter();
-  const fast = options.fast ?? false;
-  checkProcesses(filter);
-  const { places, ...sight } = lookAround(filter, options.namespaces);
-  const { holders, unreadable } = holdersOf(places, filter, fast);
-  const findings = new FindingTable(options.path, options.earlier);
-  const connections: Connection[] = [];
-  let considered = 0;
-  let unread = 0;
-  using reader = new SettingsReader();
-  for (const place of places) {
-    const timeWait = new TimeWaitCount();
-    for (const socket of place.sockets) timeWait.add(socket);
-    for (const socket of place.sockets) {
-      const processes = holders.get(socket.inode) ?? nobody;
-      if (!processesMatch(filter, processes)) continue;
-      const read = fast ? null : reader.read(socket, processes);
-      if (!fast && socket.inode !== 0 && read === null) unread++;
-      const seen = read ?? place.timers.of(socket);
-      const regime = regimeOf(socket);
-      const detection = place.detections.of(socket, seen, regime);
-      const heardMs = lastHeardMs(socket);
-      const connection: Connection = {
-        family: socket.family,
-        local: socket.local,
-        remote: socket.remote,
-        state: socket.state,
-        inode: socket.inode,
-        uid: socket.uid,
-        cookie: String(socket.cookie),
-        processes,
-        keepalive: seen.keepalive,
-        userTimeoutMs: seen.userTimeoutMs,
-        settingsFrom: seen.settingsFrom,
-        timer: socket.timer,
-        regime,
-        lastHeardMs: heardMs,
-        queues: { receive: socket.receiveQueue, send: socket.sendQueue },
-        detection,
-        findings:
-          socket.state === "TIME_WAIT"
-            ? timeWait.findings(socket)
-            : findings.of({ socket, seen, regime, detection, lastHeardMs: heardMs }),
-        ...(place.label === null ? {} : { netns: place.label }),
-      };
-      considered++;
-      if (detectionMatches(filter, connection)) connections.push(connection);
-    }
+  const walk = new HostWalk(options);
+  return { connections: [...walk], sight: walk.sight() };
+}
+
+/**
+ * As survey, one connection after the other: the host is listed when the walk is made, each connection described when it is
+ * reached. Of many thousand, those that nobody keeps then cost little more than the kernel's part.
+ *
+ * @example for (const connection of new HostWalk({ fast: true })) print(connection);
+ */
+export class HostWalk implements Iterable<Connection> {
+  readonly #filter: ConnectionFilter;
+  readonly #fast: boolean;
+  readonly #surroundings: Surroundings;
+  readonly #processes: SocketHolders;
+  readonly #findings: FindingTable;
+  #considered = 0;
+  #matched = 0;
+  #unread = 0;
+  #refusal: string | null = null;
+
+  constructor(options: SurveyOptions = {}) {
+    this.#filter = options.filter ?? parseFilter();
+    this.#fast = options.fast ?? false;
+    checkProcesses(this.#filter);
+    this.#surroundings = lookAround(this.#filter, options.namespaces);
+    this.#processes = holdersOf(this.#surroundings.places, this.#filter, this.#fast);
+    this.#findings = new FindingTable(options.path, options.earlier);
   }
-  const unreadBecause = unreadable > 0 ? hiddenProcesses : (reader.refusal?.message ?? null);
-  return { connections, considered, unread, unreadBecause, ...sight };
+
+  *[Symbol.iterator](): Generator<Connection, void, undefined> {
+    using reader = new SettingsReader();
+    for (const place of this.#surroundings.places) {
+      const timeWait = new TimeWaitCount(place.sockets);
+      for (const socket of place.sockets) {
+        const connection = this.#describe(place, socket, reader, timeWait);
+        if (connection === null || !detectionMatches(this.#filter, connection)) continue;
+        this.#matched++;
+        yield connection;
+      }
+    }
+    this.#refusal = reader.refusal?.message ?? null;
+  }
+
+  sight(): Sight {
+    const { unseenNamespaces, interrupted } = this.#surroundings;
+    return {
+      considered: this.#considered,
+      matched: this.#matched,
+      unread: this.#unread,
+      unreadBecause: this.#processes.unreadable > 0 ? hiddenProcesses : this.#refusal,
+      unseenNamespaces,
+      interrupted,
+    };
+  }
+
+  /** null for a connection of processes that were not asked for. */
+  #describe(
+    place: Place,
+    socket: DiagSocket,
+    reader: SettingsReader,
+    timeWait: TimeWaitCount,
+  ): Connection | null {
+    // Every field of a record is decoded anew each time it is asked for.
+    const { inode, state, timer, local, remote, sendQueue, info } = socket;
+    const processes = this.#processes.holders.get(inode) ?? nobody;
+    if (!processesMatch(this.#filter, processes)) return null;
+    this.#considered++;
+    const read = this.#fast ? null : reader.read(socket, processes);
+    if (!this.#fast && inode !== 0 && read === null) this.#unread++;
+    const cookie = String(socket.cookie);
+    const facts: SocketFacts = { cookie, inode, state, timer, local, remote, sendQueue, info };
+    const seen = read ?? place.timers.of(facts);
+    const regime = regimeOf(facts);
+    const detection = place.detections.of(facts, seen, regime);
+    const heardMs = lastHeardMs(facts);
+    const connection: Connection = {
+      family: socket.family,
+      local,
+      remote,
+      state,
+      inode,
+      uid: socket.uid,
+      cookie,
+      processes,
+      keepalive: seen.keepalive,
+      userTimeoutMs: seen.userTimeoutMs,
+      settingsFrom: seen.settingsFrom,
+      timer,
+      regime,
+      lastHeardMs: heardMs,
+      queues: { receive: socket.receiveQueue, send: sendQueue },
+      detection,
+      findings:
+        state === "TIME_WAIT"
+          ? timeWait.findings(facts)
+          : this.#findings.of({ socket: facts, seen, regime, detection, lastHeardMs: heardMs }),
+    };
+    return place.label === null ? connection : { ...connection, netns: place.label };
+  }
 }
 
 const hiddenProcesses =

@@ -1,5 +1,6 @@
 import type { DiagSocket } from "../kernel/sock-diag.js";
 import type { Finding } from "./findings.js";
+import type { SocketFacts } from "./socket-facts.js";
 
 /** A quarter of the 28 232 local ports that Linux hands out (ip_local_port_range): each holds one, to that peer, for a minute. */
 export const timeWaitMany = 7_000;
@@ -12,23 +13,25 @@ const tooMany: readonly Finding[] = [
   },
 ];
 
-/** Counts the connections in TIME_WAIT by peer, and then says which are too many. */
+/** Counts the connections in TIME_WAIT by peer, and says which are too many. */
 export class TimeWaitCount {
   readonly #byPeer = new Map<string, number>();
 
-  add(socket: DiagSocket): void {
-    if (socket.state === "TIME_WAIT") this.#byPeer.set(peerOf(socket), this.#of(socket) + 1);
+  constructor(sockets: readonly DiagSocket[]) {
+    if (sockets.length < timeWaitMany) return;
+    for (const socket of sockets)
+      if (socket.state === "TIME_WAIT") this.#byPeer.set(peerOf(socket), this.#of(socket) + 1);
   }
 
-  findings(socket: DiagSocket): readonly Finding[] {
+  findings(socket: SocketFacts): readonly Finding[] {
     return socket.state === "TIME_WAIT" && this.#of(socket) >= timeWaitMany ? tooMany : noFindings;
   }
 
-  #of(socket: DiagSocket): number {
+  #of(socket: Pick<DiagSocket, "remote">): number {
     return this.#byPeer.get(peerOf(socket)) ?? 0;
   }
 }
 
-function peerOf({ remote }: DiagSocket): string {
+function peerOf({ remote }: Pick<DiagSocket, "remote">): string {
   return `${remote.address} ${remote.port}`;
 }

@@ -1,0 +1,112 @@
+/** The longest of what a single call writes, but for text; the buffer always has this much room. */
+const slackBytes = 65_536;
+
+/**
+ * Puts JSON together as bytes. Text outside ASCII, which may stand in the names of programs, is written as JSON's escapes, so
+ * that a character is a byte.
+ *
+ * @example new AsciiWriter(1024).text('{"port":').number(443).text("}").take()
+ */
+export class AsciiWriter {
+  readonly #chunkBytes: number;
+  #bytes: Uint8Array;
+  #used = 0;
+
+  constructor(chunkBytes: number) {
+    this.#chunkBytes = chunkBytes;
+    this.#bytes = new Uint8Array(chunkBytes + slackBytes);
+  }
+
+  /** Bytes written and not yet taken. */
+  get length(): number {
+    return this.#used;
+  }
+
+  piece(bytes: Uint8Array): this {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#used);
+    this.#used += bytes.length;
+    return this;
+  }
+
+  text(text: string): this {
+    this.#reserve(text.length * escapeLength);
+    const bytes = this.#bytes;
+    let at = this.#used;
+    for (let index = 0; index < text.length; index++) {
+      const unit = text.charCodeAt(index);
+      if (unit < 0x80) bytes[at++] = unit;
+      else for (const digit of escaped(unit)) bytes[at++] = digit.charCodeAt(0);
+    }
+    this.#used = at;
+    return this;
+  }
+
+  /** A whole number that is not negative, or null. */
+  number(value: number | null): this {
+    if (value === null) return this.text("null");
+    this.#reserve(maxDigits);
+    const bytes = this.#bytes;
+    let at = this.#used + digitsOf(value);
+    this.#used = at;
+    let rest = value;
+    do {
+      const tenth = Math.floor(rest / 10);
+      bytes[--at] = 0x30 + rest - tenth * 10;
+      rest = tenth;
+    } while (rest > 0);
+    return this;
+  }
+
+  /** What was written so far; the writer goes on with a new buffer. */
+  take(): Uint8Array {
+    const taken = this.#bytes.subarray(0, this.#used);
+    this.#bytes = new Uint8Array(this.#chunkBytes + slackBytes);
+    this.#used = 0;
+    return taken;
+  }
+
+  #reserve(length: number): void {
+    if (this.#used + length <= this.#bytes.length) return;
+    const larger = new Uint8Array(2 * (this.#used + length));
+    larger.set(this.#bytes.subarray(0, this.#used));
+    this.#bytes = larger;
+  }
+}
+
+/** Of the largest whole number that JavaScript holds exactly. */
+const maxDigits = 16;
+
+function digitsOf(value: number): number {
+  let digits = 1;
+  for (let limit = 10; value >= limit; limit *= 10) digits++;
+  return digits;
+}
+
+const escapeLength = 6;
+
+function escaped(unit: number): string {
+  return `\\u${unit.toString(16).padStart(4, "0")}`;
+}
+
+/** More than this many different ones are not worth keeping: they do not come back. */
+const mostPieces = 4_096;
+
+/** Text that depends on one value, as bytes, rendered once a value. Objects are told apart by identity. */
+export class Pieces<K> {
+  readonly #render: (key: K) => string;
+  readonly #known = new Map<K, Uint8Array>();
+
+  constructor(render: (key: K) => string) {
+    this.#render = render;
+  }
+
+  of(key: K): Uint8Array {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    if (this.#known.size >= mostPieces) this.#known.clear();
+    const bytes = new AsciiWriter(0).text(this.#render(key)).take();
+    this.#known.set(key, bytes);
+    return bytes;
+  }
+}
