@@ -97,8 +97,9 @@ function figures({ packetsPerDay, bytesPerDay, bytesPerMonth, wakeupsPerDay }: T
   return `${grouped(packetsPerDay)} packets (${bytes(bytesPerDay)}) a day, ${bytes(bytesPerMonth)} a month, ${grouped(wakeupsPerDay)} wake-ups of the peer a day`;
 }
 
+/** By hand: toLocaleString would load ICU's data, which takes about as long as all the rest. */
 function grouped(count: number): string {
-  return count.toLocaleString("en-GB");
+  return String(count).replaceAll(/\B(?=(\d{3})+$)/g, ",");
 }
 
 function bytes(count: number): string {
