@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -12,7 +12,7 @@ import { type Block, readMarkdown } from "./markdown.js";
  * Every `sh` block of the documents is run, in a sandbox whose network, processes and configuration are its own, in order and from
  * the checkout's folder. A block marked `sh no-run` is not; a comment above it says why: <!-- not run: reason -->. A command whose
  * status is not 0 is announced: `sh exit=1`. A `text` block right below commands of `deadpeer plan` is compared with what
- * they print; what other commands print depends on the machine.
+ * they print (UPDATE_SNAPSHOTS=1 writes it anew); what other commands print depends on the machine.
  */
 for (const file of documents) {
   const blocks = readMarkdown(checkout + file, file).blocks.filter(({ language }) => language === "sh");
@@ -50,8 +50,9 @@ for (const file of documents) {
         const script = `cd '${checkout}'\nexport PATH='${bin}':"$PATH"\nset -e\n${block.text}\n`;
         const { status, stdout, stderr } = sandbox.run("timeout", "30", "sh", "-c", script);
         assert.equal(status, expected, `${where} ended with ${status}:\n${stderr}`);
-        if (block.output !== null && isPure(block))
-          assert.equal(stdout.trimEnd(), block.output.trimEnd(), where);
+        if (block.output === null || !isPure(block)) return;
+        if (process.env["UPDATE_SNAPSHOTS"] === "1") replaceOutput(file, block.output, stdout.trimEnd());
+        else assert.equal(stdout.trimEnd(), block.output.trimEnd(), where);
       });
     }
   });
@@ -68,6 +69,14 @@ function exitStatus({ file, line, flags }: Block): number {
     status = Number(asked);
   }
   return status;
+}
+
+function replaceOutput(file: string, before: string, after: string): void {
+  const text = readFileSync(checkout + file, "utf8");
+  writeFileSync(
+    checkout + file,
+    text.replace(`\`\`\`text\n${before}\n\`\`\``, () => `\`\`\`text\n${after}\n\`\`\``),
+  );
 }
 
 /** Prints the same everywhere. */
