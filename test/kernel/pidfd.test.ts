@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fstatSync, openSync, closeSync, readdirSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import { DeadpeerError, type ErrorCode } from "../../src/errors.js";
 import { borrowSocket, ProcessHandle } from "../../src/kernel/pidfd.js";
@@ -35,15 +36,17 @@ for line in sys.stdin:
     ],
     { stdio: ["pipe", "pipe", "inherit"] },
   );
+  readonly #lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   readonly fd = 30;
 
   get pid(): number {
     return this.#child.pid ?? 0;
   }
 
+  /** The next line; Python may write a line and its end one by one. */
   async said(): Promise<string> {
-    const [line] = (await once(this.#child.stdout, "data")) as [Buffer];
-    return String(line).trim();
+    const { value } = await this.#lines.next();
+    return String(value);
   }
 
   async tell(what: "replace" | "close" | "file"): Promise<string> {
