@@ -3,7 +3,8 @@ import { NETLINK_SOCK_DIAG } from "./abi.js";
 import { DiagFilter, type DiagQuery } from "./diag-query.js";
 import { AddressTexts, type DiagSocket, diagMessage, SocketRecord } from "./diag-socket.js";
 import { inNamespace, type NetworkNamespace } from "./namespaces.js";
-import { dump, type NetlinkChannel, openNetlink } from "./netlink.js";
+import { dump } from "./netlink.js";
+import { type NetlinkChannel, openNetlink } from "./netlink-channel.js";
 
 export type { DiagEndpointQuery, DiagQuery } from "./diag-query.js";
 export type { DiagEndpoint, DiagSocket, DiagTimer } from "./diag-socket.js";

@@ -3,13 +3,8 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { DeadpeerError, type ErrorCode } from "../../src/errors.js";
 import { syscallError } from "../../src/kernel/libc.js";
-import {
-  dump,
-  encodeAttribute,
-  encodeRequest,
-  findAttribute,
-  type NetlinkChannel,
-} from "../../src/kernel/netlink.js";
+import { dump, encodeAttribute, encodeRequest, findAttribute } from "../../src/kernel/netlink.js";
+import type { NetlinkChannel } from "../../src/kernel/netlink-channel.js";
 
 const type = 20;
 const port = 4711;

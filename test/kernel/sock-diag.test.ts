@@ -5,13 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as fc from "fast-check";
 import { DeadpeerError } from "../../src/errors.js";
 import { DiagFilter } from "../../src/kernel/diag-query.js";
-import {
-  dump,
-  encodeAttribute,
-  encodeRequest,
-  type NetlinkChannel,
-  openNetlink,
-} from "../../src/kernel/netlink.js";
+import { dump, encodeAttribute, encodeRequest } from "../../src/kernel/netlink.js";
+import { type NetlinkChannel, openNetlink } from "../../src/kernel/netlink-channel.js";
 import { inNamespace, type NetworkNamespace, namespaceAt } from "../../src/kernel/namespaces.js";
 import { type DiagQuery, type DiagSocket, dumpThrough, listSockets } from "../../src/kernel/sock-diag.js";
 import type { TcpState } from "../../src/kernel/tcp-states.js";
