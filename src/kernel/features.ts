@@ -4,7 +4,8 @@ import type { Answer } from "./capabilities.js";
 import { OwnedFd } from "./fd.js";
 import { errnoName } from "./errno.js";
 import { check, lastErrno, libc } from "./libc.js";
-import { encodeRequest, openNetlink } from "./netlink.js";
+import { encodeRequest } from "./netlink.js";
+import { openNetlink } from "./netlink-channel.js";
 import { listSockets } from "./sock-diag.js";
 import { readSettings } from "./socket-options.js";
 
