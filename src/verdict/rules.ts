@@ -57,6 +57,17 @@ export const rules: readonly Rule[] = [
     }),
   },
   {
+    // tcp_reset gives EPIPE instead of ECONNRESET once the peer's FIN is in.
+    when: ({ errno, peerFin }) => peerFin && (errno === "ECONNRESET" || errno === "EPIPE"),
+    find: (facts) => ({
+      state: "reset",
+      timer: provokedBy(facts),
+      sentence:
+        "The peer ended its side in order, then reset the connection rather than take what we still sent.",
+      couldAlsoBe: facts.errno === "EPIPE" && !facts.resetSeen ? ["closed"] : [],
+    }),
+  },
+  {
     when: ({ errno, resetSeen }) => errno === "ECONNRESET" || resetSeen,
     find: (facts) => ({
       state: "reset",
