@@ -15,10 +15,12 @@ import { describe, test } from "node:test";
 import { loopbackConnection, needsRoot, runModule } from "./support.js";
 
 /** Another user without any capability. */
+// A user of its own: another test's processes of the same user could be looked into.
+const ownUser = 1_000_000 + process.pid;
 const unprivileged = [
   "setpriv",
-  "--reuid=65534",
-  "--regid=65534",
+  `--reuid=${ownUser}`,
+  `--regid=${ownUser}`,
   "--clear-groups",
   "--bounding-set=-all",
   "--inh-caps=-all",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { DeadpeerError } from "../../src/errors.js";
@@ -207,7 +207,8 @@ test("a connection already silent for a while is probed after the rest of the id
   while (readTcpInfo(connection.clientFd).lastAckRecvMs < silentMs)
     await new Promise((resolve) => setTimeout(resolve, 50));
   writeSettings(connection.clientFd, { keepalive: { idleMs: 3_000, intervalMs: 1_000, count: 3 } });
-  const [shown] = listSockets({ local: { port: connection.port } });
+  const { ino } = fstatSync(connection.clientFd);
+  const shown = listSockets({ states: ["ESTABLISHED"] }).find(({ inode }) => inode === ino);
   assert.equal(shown?.timer.kind, "keepalive");
   const { expiresMs } = shown.timer;
   assert.ok(expiresMs <= 3_000 - silentMs + 10, `the next probe is ${expiresMs} ms away`);
