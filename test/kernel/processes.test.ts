@@ -14,9 +14,9 @@ import {
 import { describe, test } from "node:test";
 import { loopbackConnection, needsRoot, runModule } from "./support.js";
 
-/** Another user without any capability. */
-// A user of its own: another test's processes of the same user could be looked into.
+// Nobody else's: processes of the same user, another test's say, could be looked into.
 const ownUser = 1_000_000 + process.pid;
+/** Another user without any capability. */
 const unprivileged = [
   "setpriv",
   `--reuid=${ownUser}`,
