@@ -36,8 +36,10 @@ export function applySettings(socket: Socket, settings: Settings): Applied {
 export function applyByFd(fd: number, settings: Settings): Applied {
   // Writing reads back, too, and throws if the kernel holds something else.
   writeSettings(fd, settings);
-  return { by: "kernel", settings, missing: [], problem: null };
+  return { by: "kernel", settings, missing: nothing, problem: null };
 }
+
+const nothing: Applied["missing"] = [];
 
 /** What the socket holds now, whoever set it; null if that cannot be read here. */
 export function heldSettings(fd: number): Settings | null {

@@ -24,13 +24,28 @@ export interface GuardEvents {
   error: [error: DeadpeerError];
 }
 
+/** Where a socket keeps its guard, so that its events and a second guard() find it. */
+const guardOf = Symbol("deadpeer guard");
+
+type GuardedSocket = Socket & { [guardOf]?: Guard };
+type Destroy = Socket["_destroy"];
+
+// The listeners, one function each for all guards, so that a connection more costs little. Guard assigns them, for they touch
+// its private fields.
+let onEnd: (this: GuardedSocket) => void;
+let onAttempt: (this: GuardedSocket) => void;
+let onConnect: (this: GuardedSocket) => void;
+
 /** Watches one socket; made by `guard`. */
 export class Guard extends EventEmitter<GuardEvents> implements Disposable {
   readonly #socket: Socket;
   readonly #clock: GuardClock;
   readonly #startedAt: number;
   readonly #startedMonotonic: number;
-  readonly #release: () => void;
+  readonly #ownDestroy: PropertyDescriptor | undefined;
+  readonly #guardedDestroy: Destroy;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort: (() => void) | undefined;
   #settings: Settings;
   #applied: Applied | null = null;
   #handle: unknown = null;
@@ -50,7 +65,20 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
     this.#connecting = socket.pending;
     // Before anything is attached: what this throws must leave the socket as it was.
     if (isSettable(socket)) this.#apply();
-    this.#release = this.#attach(signal);
+
+    this.#ownDestroy = Object.getOwnPropertyDescriptor(socket, "_destroy");
+    this.#guardedDestroy = this.#wrapDestroy();
+    Object.defineProperty(socket, guardOf, { value: this, configurable: true });
+    socket._destroy = this.#guardedDestroy;
+    // First in line, for other listeners may answer with end().
+    socket.prependListener("end", onEnd);
+    if (this.#connecting) {
+      socket.on("connectionAttempt", onAttempt);
+      socket.prependListener("connect", onConnect);
+    }
+    this.#signal = signal;
+    this.#onAbort = signal && ((): void => this.close());
+    if (this.#onAbort !== undefined) signal?.addEventListener("abort", this.#onAbort);
   }
 
   /** What was done with the settings; null until the socket has a descriptor to set them on. */
@@ -120,51 +148,46 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
   }
 
   /**
-   * Listens where nothing is disturbed by it: 'end' does not make data flow, and _destroy, Node's documented extension point for
-   * streams, is the last moment at which the descriptor is open. Returns what undoes all of it.
+   * _destroy is Node's documented extension point for streams, and the last moment at which the descriptor is open. A function
+   * for each guard, for somebody may put a layer on top: then this one stays in between after the guard has closed.
    */
-  #attach(signal: AbortSignal | undefined): () => void {
-    const socket = this.#socket as Socket & { [guardOf]?: Guard };
-    const ownDestroy = Object.getOwnPropertyDescriptor(socket, "_destroy");
-    const destroy = socket._destroy.bind(socket);
-    const guardedDestroy = (error: Error | null, done: (error?: Error | null) => void): void => {
+  #wrapDestroy(): Destroy {
+    const socket = this.#socket;
+    const below = this.#ownDestroy?.value as Destroy | undefined;
+    return (error, done) => {
       this.#conclude(error);
-      destroy(error, done);
+      if (below !== undefined) below.call(socket, error, done);
+      else (Object.getPrototypeOf(socket) as Socket)._destroy.call(socket, error, done);
     };
-    const onEnd = (): void => {
-      this.#peerEndedFirst = !socket.writableEnded;
-    };
-    const onConnect = (): void => {
-      this.#connecting = false;
-      this.#applyLater();
-    };
-    // Emitted just before the descriptor is made.
-    const onAttempt = (): void => process.nextTick(() => this.#applyLater());
-    const waits = this.#connecting;
-    const abort = (): void => this.close();
+  }
 
-    Object.defineProperty(socket, guardOf, { value: this, configurable: true });
-    socket._destroy = guardedDestroy;
-    // First in line, for other listeners may answer with end().
-    socket.prependListener("end", onEnd);
-    if (waits) {
-      socket.on("connectionAttempt", onAttempt);
-      socket.prependListener("connect", onConnect);
-    }
-    signal?.addEventListener("abort", abort);
+  #release(): void {
+    const socket = this.#socket as GuardedSocket;
+    if (this.#onAbort !== undefined) this.#signal?.removeEventListener("abort", this.#onAbort);
+    socket.off("end", onEnd);
+    socket.off("connectionAttempt", onAttempt);
+    socket.off("connect", onConnect);
+    delete socket[guardOf];
+    if (socket._destroy !== this.#guardedDestroy) return;
+    if (this.#ownDestroy !== undefined) Object.defineProperty(socket, "_destroy", this.#ownDestroy);
+    else delete (socket as Partial<Pick<Socket, "_destroy">>)._destroy;
+  }
 
-    return () => {
-      signal?.removeEventListener("abort", abort);
-      if (waits) {
-        socket.off("connectionAttempt", onAttempt);
-        socket.off("connect", onConnect);
-      }
-      socket.off("end", onEnd);
-      if (socket[guardOf] === this) delete socket[guardOf];
-      // Somebody may have put a layer of their own on top; then ours stays in between and only passes on.
-      if (socket._destroy !== guardedDestroy) return;
-      if (ownDestroy !== undefined) Object.defineProperty(socket, "_destroy", ownDestroy);
-      else delete (socket as Partial<Pick<Socket, "_destroy">>)._destroy;
+  static {
+    onEnd = function () {
+      const guarded = this[guardOf];
+      if (guarded !== undefined) guarded.#peerEndedFirst = !this.writableEnded;
+    };
+    onAttempt = function () {
+      const guarded = this[guardOf];
+      // The descriptor is made right after this event.
+      if (guarded !== undefined) process.nextTick(() => guarded.#applyLater());
+    };
+    onConnect = function () {
+      const guarded = this[guardOf];
+      if (guarded === undefined) return;
+      guarded.#connecting = false;
+      guarded.#applyLater();
     };
   }
 
@@ -190,9 +213,6 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
   }
 }
 
-/** Where a socket keeps its guard, so that guarding it again finds it. */
-const guardOf = Symbol("deadpeer guard");
-
 function handleOf(socket: Socket): unknown {
   return (socket as unknown as { readonly _handle: unknown })._handle;
 }
@@ -217,9 +237,9 @@ function handleOf(socket: Socket): unknown {
 export function guard(given: unknown, wanted: Wanted, options: GuardOptions = {}): Guard {
   if (options.signal?.aborted === true)
     throw new DeadpeerError("aborted", "guard: the signal was already aborted");
-  const socket = innerSocket(given) as Socket & { readonly [guardOf]?: Guard };
-  const present = socket[guardOf];
-  if (present?.active !== true) return new Guard(socket, settingsFrom(wanted), options);
+  const socket = innerSocket(given);
+  const present = (socket as GuardedSocket)[guardOf];
+  if (present === undefined) return new Guard(socket, settingsFrom(wanted), options);
   present.change(wanted);
   return present;
 }

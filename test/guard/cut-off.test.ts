@@ -6,6 +6,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { after, before, describe, test } from "node:test";
 import { guard } from "../../src/guard/guard.js";
 import { detectionTimes } from "../../src/plan/model.js";
+import { planDetection } from "../../src/plan/planner.js";
 import type { Settings } from "../../src/plan/settings.js";
 import type { Verdict } from "../../src/verdict/verdict.js";
 import { type Family, Hosts, needsNamespaces } from "../support/namespaces.js";
@@ -15,6 +16,7 @@ import { tlsConnect, tlsServer } from "../support/tls.js";
 const keepalive = { idleMs: 1_000, intervalMs: 1_000, count: 3 };
 const plain: Settings = { keepalive, userTimeoutMs: 0 };
 const limited: Settings = { keepalive, userTimeoutMs: 4_000 };
+const planned = planDetection({ detectWithin: "5s" }).settings;
 const families: readonly Family[] = [4, 6];
 
 describe("a guarded connection through a router", {
@@ -78,8 +80,8 @@ describe("a guarded connection through a router", {
   for (const family of families) {
     const over = `over IPv${family}`;
 
-    test(`idle and cut off ${over}: silent, by keepalive, on time`, async () => {
-      for (const settings of [plain, limited]) {
+    for (const [kind, settings] of Object.entries({ plain, limited, planned }))
+      test(`idle and cut off ${over}, ${kind} settings: silent, by keepalive, on time`, async () => {
         const { near, port } = await connection(family);
         const verdict = await verdictOf(near, settings, () => hosts.cut(port));
         assertVerdict(verdict, {
@@ -90,8 +92,7 @@ describe("a guarded connection through a router", {
           certainty: "certain",
         });
         assertOnTime(verdict, detectionTimes(settings).idleMs);
-      }
-    });
+      });
 
     test(`cut off with data in flight ${over}: silent, by the user timeout`, async () => {
       const { near, port } = await connection(family);

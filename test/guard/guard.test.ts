@@ -7,6 +7,7 @@ import { connect, createServer, type AddressInfo, type Server, Socket } from "no
 import { tmpdir } from "node:os";
 import { Duplex, PassThrough, pipeline } from "node:stream";
 import { describe, test } from "node:test";
+import { WebSocket, WebSocketServer } from "ws";
 import { DeadpeerError } from "../../src/errors.js";
 import { type Guard, guard } from "../../src/guard/guard.js";
 import { readSettings } from "../../src/kernel/socket-options.js";
@@ -154,6 +155,28 @@ describe("what can be guarded", () => {
     session.destroy();
     assert.equal((await verdict).state, "local");
     server2.close();
+  });
+
+  test("WebSockets of ws, on both sides", async () => {
+    const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+    await once(server, "listening");
+    const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    // Before the connection there is no socket to be had.
+    throwsCode(() => guard(client, settings), "no-socket");
+    const [[accepted]] = (await Promise.all([once(server, "connection"), once(client, "open")])) as [
+      [WebSocket],
+      unknown,
+    ];
+    const ours = guard(client, settings);
+    const theirs = guard(accepted, settings);
+    assert.deepEqual(ours.snapshot()?.settings.keepalive, settings.keepalive);
+    const verdicts = Promise.all([verdictOf(ours), verdictOf(theirs)]);
+    client.terminate();
+    assert.deepEqual(
+      (await verdicts).map(({ state }) => state),
+      ["local", "closed"],
+    );
+    server.close();
   });
 
   test("nothing else: no socket, a closed one, a Unix socket, a server", async () => {
