@@ -1,17 +1,10 @@
 import type { Regime } from "../plan/model.js";
 import type { Evidence, TcpFigures, Timer } from "./evidence.js";
 import { factsFrom, type Facts } from "./facts.js";
-import { rules, type Finding } from "./rules.js";
+import type { Finding, VerdictState } from "./finding.js";
+import { rules } from "./rules.js";
 
-/** What became of the peer, or of the connection to it; docs/verdicts.md describes each. */
-export type VerdictState =
-  | "closed"
-  | "reset"
-  | "silent"
-  | "unreachable"
-  | "unresponsive"
-  | "evicted"
-  | "local";
+export type { VerdictState } from "./finding.js";
 
 /** Why a connection ended. */
 export interface Verdict {
