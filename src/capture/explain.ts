@@ -1,0 +1,87 @@
+import { DeadpeerError } from "../errors.js";
+import { Analysis } from "./analysis.js";
+import type { EventLog } from "./events.js";
+import type { Flow } from "./flow.js";
+import type { FrameWatcher } from "./frames.js";
+import { type CaptureSource, pour } from "./input.js";
+import { CaptureReader, type Problem } from "./reader.js";
+import { type FlowReport, reportOf } from "./report.js";
+
+/** Packets that belong to no TCP flow. */
+export interface Skipped {
+  readonly reason: string;
+  readonly packets: number;
+}
+
+/** A whole capture explained: what `explain --json` prints. */
+export interface Explanation {
+  /** All packets of the capture. */
+  readonly packets: number;
+  /** Those that belong to no flow. */
+  readonly skipped: number;
+  readonly skippedFor: readonly Skipped[];
+  /** When the first frame was taken, milliseconds since 1970. */
+  readonly startedAt: number;
+  readonly durationMs: number;
+  /** In the order of their first frames; empty if they were given to `onFlow`. */
+  readonly flows: readonly FlowReport[];
+  /** Why the account may be incomplete. */
+  readonly problems: readonly Problem[];
+}
+
+export interface ExplainOptions {
+  /**
+   * Takes each flow as soon as it is complete, instead of all of them at the end: for captures with more flows than fit into memory.
+   */
+  readonly onFlow?: (flow: FlowReport) => void;
+  /** Is shown every frame that belongs to a flow. */
+  readonly watcher?: FrameWatcher;
+}
+
+/**
+ * Explains a capture: each connection with its events, keepalive as it must be set, and the verdict. Reads pcap and pcapng, plain
+ * or gzip-compressed; an input that is cut off, or damaged behind its first packet, is a problem in the answer, no error.
+ *
+ * @throws DeadpeerError `bad-capture`: no capture file; whatever the source throws.
+ * @example
+ * const { flows } = await explainCapture(createReadStream("hang.pcap"));
+ * for (const { a, b, verdict } of flows) if (verdict !== null) console.log(a, b, verdict.sentence);
+ */
+export async function explainCapture(
+  source: CaptureSource,
+  options: ExplainOptions = {},
+): Promise<Explanation> {
+  const found: { readonly firstFrame: number; readonly report: FlowReport }[] = [];
+  const take = (flow: Flow, events: EventLog): void => {
+    const span = { firstMs: reader.firstMs, lastNs: analysis.lastNs };
+    const report = reportOf(flow, events, span);
+    if (options.onFlow === undefined) found.push({ firstFrame: flow.firstFrame, report });
+    else options.onFlow(report);
+  };
+  const analysis = new Analysis(take, options.watcher);
+  const reader = new CaptureReader(analysis);
+  const problems = await pour(source, reader).catch((error: unknown) => [damageBehind(analysis, error)]);
+  analysis.end();
+  if (analysis.events.leftOut > 0)
+    problems.push({
+      code: "events-left-out",
+      message: `${analysis.events.leftOut} segments with events found no room in the list; verdicts take them into account`,
+    });
+  const skippedFor = [...analysis.skipped].map(([reason, packets]) => ({ reason, packets }));
+  return {
+    packets: analysis.packets,
+    skipped: skippedFor.reduce((sum, { packets }) => sum + packets, 0),
+    skippedFor,
+    startedAt: reader.firstMs,
+    durationMs: analysis.lastNs / 1e6,
+    flows: found.sort((one, other) => one.firstFrame - other.firstFrame).map(({ report }) => report),
+    problems,
+  };
+}
+
+/** What was whole before the damage is worth an account. */
+function damageBehind({ packets }: Analysis, error: unknown): Problem {
+  if (packets > 0 && error instanceof DeadpeerError && error.code === "bad-capture")
+    return { code: "damaged", message: `${error.message}; the ${packets} packets before it were used` };
+  throw error;
+}

@@ -1,0 +1,123 @@
+import { constants, createGunzip, type Gunzip } from "node:zlib";
+import { DeadpeerError } from "../errors.js";
+import type { CaptureReader, Problem } from "./reader.js";
+
+/** Bytes of a capture: a file's stream, stdin, or what is in memory already. */
+export type CaptureSource = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/** Output of gunzip in one piece: large enough that the pieces' seams cost nothing. */
+const inflatedChunkBytes = 256 * 1024;
+
+/**
+ * Pours a source into a reader, through gunzip if it begins like a gzip file (RFC 1952 section 2.3.1). Reads no faster than the
+ * reader takes.
+ *
+ * @returns what was wrong with the end of the input.
+ * @throws DeadpeerError `bad-capture`; whatever the source throws.
+ */
+export async function pour(source: CaptureSource, reader: CaptureReader): Promise<Problem[]> {
+  const intake = new Intake(reader);
+  try {
+    for await (const chunk of source instanceof Uint8Array ? [source] : source) await intake.push(chunk);
+    return await intake.end();
+  } finally {
+    intake.close();
+  }
+}
+
+/** Holds the first bytes back until they tell whether the rest is compressed. */
+class Intake {
+  readonly #reader: CaptureReader;
+  #head: Uint8Array | null = new Uint8Array(0);
+  #inflater: Inflater | null = null;
+
+  constructor(reader: CaptureReader) {
+    this.#reader = reader;
+  }
+
+  async push(chunk: Uint8Array): Promise<void> {
+    let bytes = chunk;
+    if (this.#head !== null) {
+      bytes = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
+      this.#head = bytes.length < 2 ? bytes : null;
+      if (this.#head !== null) return;
+      if (bytes[0] === 0x1f && bytes[1] === 0x8b) this.#inflater = new Inflater(this.#reader);
+    }
+    if (this.#inflater === null) this.#reader.push(bytes);
+    else await this.#inflater.push(bytes);
+  }
+
+  async end(): Promise<Problem[]> {
+    if (this.#head !== null) this.#reader.push(this.#head);
+    const cut = (await this.#inflater?.end()) ?? null;
+    const problems = this.#reader.end();
+    return cut === null || problems.length > 0 ? problems : [cut];
+  }
+
+  close(): void {
+    this.#inflater?.close();
+  }
+}
+
+/**
+ * gunzip by hand: with a stream's async iterator a file that is cut off would also lose what was inflated from it just before.
+ */
+class Inflater {
+  readonly #gunzip: Gunzip;
+  #failure: unknown = null;
+  #taken = 0;
+
+  constructor(reader: CaptureReader) {
+    this.#gunzip = createGunzip({ chunkSize: inflatedChunkBytes, finishFlush: constants.Z_FINISH });
+    this.#gunzip.on("error", (error: NodeJS.ErrnoException) => this.#fail(error));
+    this.#gunzip.on("data", (bytes: Buffer) => {
+      if (this.#failure !== null) return;
+      try {
+        reader.push(bytes);
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+  }
+
+  async push(chunk: Uint8Array): Promise<void> {
+    this.#taken += chunk.length;
+    await new Promise<void>((resolve) => {
+      this.#gunzip.write(chunk, () => resolve());
+    });
+    this.#throwUnlessCut();
+  }
+
+  /** @returns the problem, if the compressed file is cut off. */
+  async end(): Promise<Problem | null> {
+    await new Promise<void>((resolve) => {
+      this.#gunzip.once("error", () => resolve());
+      this.#gunzip.once("end", () => resolve());
+      if (this.#gunzip.destroyed) resolve();
+      else this.#gunzip.end();
+    });
+    this.#throwUnlessCut();
+    return this.#failure === null
+      ? null
+      : { code: "truncated", message: `the compressed capture is cut off at byte ${this.#taken}` };
+  }
+
+  close(): void {
+    this.#gunzip.destroy();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+  }
+
+  #throwUnlessCut(): void {
+    const failure = this.#failure;
+    if (failure === null || (failure as NodeJS.ErrnoException).code === "Z_BUF_ERROR") return;
+    if (failure instanceof DeadpeerError) throw failure;
+    throw new DeadpeerError(
+      "bad-capture",
+      `the compressed capture is damaged before byte ${this.#taken}: ${(failure as Error).message}`,
+      { cause: failure },
+    );
+  }
+}

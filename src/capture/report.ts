@@ -1,0 +1,56 @@
+import { formatIpv4, formatIpv6 } from "../kernel/addresses.js";
+import { findEnding, type CaptureVerdict, type CaptureSpan } from "./ending.js";
+import { type EventLog, type FlowEvent, milliseconds } from "./events.js";
+import type { Flow, FlowAddress } from "./flow.js";
+import { type Inferred, inferFrom } from "./inferred.js";
+
+export interface FlowEndpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One TCP connection as a capture shows it: an element of `explain --json`. */
+export interface FlowReport {
+  /** Who sent the first frame that was seen. */
+  readonly a: FlowEndpoint;
+  readonly b: FlowEndpoint;
+  /** Who opened the connection; null: it is older than the capture. */
+  readonly opener: "a" | "b" | null;
+  /** The number of its first frame: no other flow has it. */
+  readonly firstFrame: number;
+  /** When that was, since the capture's first frame. */
+  readonly startedMs: number;
+  readonly frames: number;
+  readonly events: readonly FlowEvent[];
+  readonly inferred: Inferred;
+  /** null: nothing ended, as far as the capture shows. */
+  readonly verdict: CaptureVerdict | null;
+}
+
+export function reportOf(flow: Flow, events: EventLog, span: CaptureSpan): FlowReport {
+  const low = { address: textOf(flow.family, flow.low), port: flow.ports >>> 16 };
+  const high = { address: textOf(flow.family, flow.high), port: flow.ports & 0xffff };
+  return {
+    a: flow.aIsHigh ? high : low,
+    b: flow.aIsHigh ? low : high,
+    opener: flow.opener,
+    firstFrame: flow.firstFrame,
+    startedMs: milliseconds(flow.firstNs),
+    frames: flow.frames,
+    events: events.read(flow.eventHead),
+    inferred: inferFrom(flow),
+    verdict: findEnding(flow, span),
+  };
+}
+
+const bytes = new Uint8Array(16);
+const words = new DataView(bytes.buffer);
+
+function textOf(family: 4 | 6, { w0, w1, w2, w3 }: FlowAddress): string {
+  words.setInt32(0, w0);
+  if (family === 4) return formatIpv4(bytes, 0);
+  words.setInt32(4, w1);
+  words.setInt32(8, w2);
+  words.setInt32(12, w3);
+  return formatIpv6(bytes, 0);
+}
