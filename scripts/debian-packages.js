@@ -25,6 +25,8 @@ const needed = [
   ["ssh", "openssh-client"],
   ["mariadbd", "mariadb-server"],
   ["systemd-analyze", "systemd"],
+  ["tcpdump", "tcpdump"],
+  ["tshark", "tshark"],
 ];
 
 const have = (program) =>

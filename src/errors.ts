@@ -7,6 +7,7 @@ export const errorCodes = {
   "bad-address": "an address, network or port that cannot be read",
   "bad-option": "a setting, option or argument that is not allowed or contradicts another",
   "bad-filter": "a filter that cannot match anything",
+  "bad-capture": "a capture file that is none, or is damaged; the message names the byte and what was expected",
   "budget-impossible":
     "a time to detect that no settings can hold; the message names the nearest that can be held",
   "unknown-path": "a middlebox that is not in the catalogue; the message names the nearest",
@@ -23,6 +24,11 @@ export const errorCodes = {
   "netlink-protocol": "the kernel answered a netlink request with something that cannot be read",
   "syscall-failed": "a system call failed in a way that has no better name; operation and errno say which",
   "file-conflict": "a file that deadpeer would write exists and is not deadpeer's",
+  "bad-scenario":
+    "a lab scenario that cannot be read or contradicts itself; the message names the place in the file",
+  "unknown-scenario": "a lab scenario that does not exist; the message names the nearest",
+  "tool-missing": "a program that deadpeer needs cannot be started; the message names it",
+  "lab-failed": "the lab's hosts could not be made or changed as a scenario asked",
   aborted: "the caller's AbortSignal fired",
 } as const;
 
