@@ -1,4 +1,4 @@
-/** The longest of what a single call writes, but for text; the buffer always has this much room. */
+/** A chunk is taken once it is full, and the last that was put into it may go this far beyond before the buffer grows. */
 const slackBytes = 65_536;
 
 /**
@@ -31,14 +31,7 @@ export class AsciiWriter {
 
   text(text: string): this {
     this.#reserve(text.length * escapeLength);
-    const bytes = this.#bytes;
-    let at = this.#used;
-    for (let index = 0; index < text.length; index++) {
-      const unit = text.charCodeAt(index);
-      if (unit < 0x80) bytes[at++] = unit;
-      else for (const digit of escaped(unit)) bytes[at++] = digit.charCodeAt(0);
-    }
-    this.#used = at;
+    this.#used = putText(this.#bytes, this.#used, text);
     return this;
   }
 
@@ -52,7 +45,7 @@ export class AsciiWriter {
     let rest = value;
     do {
       const tenth = Math.floor(rest / 10);
-      bytes[--at] = 0x30 + rest - tenth * 10;
+      bytes[--at] = rest - tenth * 10 + 0x30;
       rest = tenth;
     } while (rest > 0);
     return this;
@@ -83,7 +76,19 @@ function digitsOf(value: number): number {
   return digits;
 }
 
+/** "\u00e9" */
 const escapeLength = 6;
+
+/** @returns where the text ends. */
+function putText(bytes: Uint8Array, start: number, text: string): number {
+  let at = start;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit < 0x80) bytes[at++] = unit;
+    else for (const character of escaped(unit)) bytes[at++] = character.charCodeAt(0);
+  }
+  return at;
+}
 
 function escaped(unit: number): string {
   return `\\u${unit.toString(16).padStart(4, "0")}`;
@@ -105,7 +110,9 @@ export class Pieces<K> {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     if (this.#known.size >= mostPieces) this.#known.clear();
-    const bytes = new AsciiWriter(0).text(this.#render(key)).take();
+    const text = this.#render(key);
+    const room = new Uint8Array(text.length * escapeLength);
+    const bytes = room.slice(0, putText(room, 0, text));
     this.#known.set(key, bytes);
     return bytes;
   }

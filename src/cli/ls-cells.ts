@@ -18,18 +18,15 @@ const units: readonly (readonly [ms: number, name: string])[] = [
  */
 export function shortDuration(ms: number | null): string {
   if (ms === null) return "never";
-  if (ms < 1_000) return `${Math.round(ms)}ms`;
-  const index = Math.max(
-    0,
-    units.findIndex(([unitMs]) => ms >= unitMs),
-  );
-  const [largeMs, large] = units[index] as readonly [number, string];
-  const small = units[index + 1];
-  if (small === undefined) return `${Math.round(ms / largeMs)}${large}`;
-  const smalls = Math.round(ms / small[0]);
-  const perLarge = largeMs / small[0];
-  const rest = smalls % perLarge;
-  return `${Math.floor(smalls / perLarge)}${large}${rest === 0 ? "" : `${rest}${small[1]}`}`;
+  for (const [index, [largeMs, large]] of units.entries()) {
+    const [smallMs, small] = units[index + 1] ?? [largeMs, ""];
+    const rounded = Math.round(ms / smallMs) * smallMs;
+    // Not `ms`: 59.6 s are rounded to a minute, and then shown as one.
+    if (rounded < largeMs) continue;
+    const rest = Math.round((rounded % largeMs) / smallMs);
+    return `${Math.floor(rounded / largeMs)}${large}${rest === 0 ? "" : `${rest}${small}`}`;
+  }
+  return `${Math.round(ms)}ms`;
 }
 
 /** Who holds it: name and number of one process, the name alone where a group has several. */

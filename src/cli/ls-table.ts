@@ -60,8 +60,8 @@ function widthOf(layout: Layout, groups: readonly ConnectionGroup[], mark: Marki
   return Math.max(...text.split("\n").map((line) => line.length));
 }
 
-const processColumn: Column = { title: "PROCESS", shrinkTo: 12 };
-const connectionColumn: Column = { title: "CONNECTION", shrinkTo: 16, cut: "middle" };
+const processColumn: Column = { title: "PROCESS", shrinkTo: 10 };
+const connectionColumn: Column = { title: "CONNECTION", shrinkTo: 12, cut: "middle" };
 const heardColumn: Column = { title: "HEARD", align: "right" };
 const timeColumns: readonly Column[] = [
   { title: "IDLE", align: "right" },
@@ -107,7 +107,14 @@ function marked(cell: Cell, mark: Mark): Cell {
 /** What a narrow terminal has no column for. The state is named where it is not the usual one. */
 function secondLine(group: ConnectionGroup): string {
   const { state, netns } = group.connections[0];
-  return joined(state === "ESTABLISHED" ? "" : state, settingsCell(group).text, findingsText(group), netns);
+  return joined(state === "ESTABLISHED" ? "" : state, settingsText(group), findingsText(group), netns);
+}
+
+/** Where no title says what it is, a mark alone would say nothing. */
+function settingsText(group: ConnectionGroup): string {
+  const { text } = settingsCell(group);
+  if (text === "-") return "";
+  return text === "?" ? "settings unknown" : text;
 }
 
 function joined(...parts: readonly (string | undefined)[]): string {
