@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { DeadpeerError } from "../errors.js";
 import { exitStatus, statusOf } from "./exit.js";
+import { explainCommand } from "./explain.js";
 import { lsCommand } from "./ls.js";
 import { planCommand } from "./plan.js";
 import { sysctlCommand } from "./sysctl.js";
@@ -17,7 +18,8 @@ export function createProgram(): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand(false)
     .showHelpAfterError(false);
-  for (const command of [planCommand(), lsCommand(), sysctlCommand()]) program.addCommand(command);
+  for (const command of [planCommand(), lsCommand(), sysctlCommand(), explainCommand()])
+    program.addCommand(command);
   overrideExits(program);
   return program;
 }

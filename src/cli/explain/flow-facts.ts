@@ -1,0 +1,116 @@
+import type { FlowEndpoint, FlowReport, InferredKeepalive, Side } from "../../capture/index.js";
+import { formatDuration } from "../../plan/duration.js";
+import type { SilentSpan } from "../../diagram/sequence.js";
+import type { Regime } from "../../plan/model.js";
+import { planDetection } from "../../plan/planner.js";
+
+/** What a better setting is compared by: the time that the documents plan for. */
+const betterWithin = "35s";
+
+/** @example endpointText({ address: "::1", port: 80 }) // "[::1]:80" */
+export function endpointText({ address, port }: FlowEndpoint): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Both ends, the one that opened the connection first where that is known. */
+export function titleOf(flow: FlowReport): string {
+  const [a, b] = [endpointText(flow.a), endpointText(flow.b)];
+  if (flow.opener === null) return `${a} ↔ ${b}`;
+  return flow.opener === "a" ? `${a} → ${b}` : `${b} → ${a}`;
+}
+
+/** A line about a connection, with the word that it begins with. */
+export type Fact = readonly [label: string, text: string];
+
+/** Everything about a connection but its timeline. */
+export function factsOf(flow: FlowReport, moment: (ms: number) => string, span: SilentSpan | null): Fact[] {
+  return [
+    ...proof(flow),
+    sideFact(flow, "a", moment),
+    sideFact(flow, "b", moment),
+    ...handshake(flow),
+    ...flow.inferred.keepalive.map((keepalive): Fact => ["keepalive", settingsText(keepalive)]),
+    ...better(flow, moment, span),
+    ...traffic(flow),
+  ];
+}
+
+function proof({ verdict }: FlowReport): Fact[] {
+  const frames = verdict?.proof.frames ?? [];
+  if (frames.length === 0) return [];
+  return [["proof", `frame${frames.length === 1 ? "" : "s"} ${shortList(frames)}`]];
+}
+
+const mostListed = 8;
+
+function shortList(frames: readonly number[]): string {
+  if (frames.length <= mostListed) return frames.join(", ");
+  return `${frames.slice(0, mostListed - 2).join(", ")} … ${frames.slice(-2).join(", ")} (${frames.length} frames)`;
+}
+
+function sideFact(flow: FlowReport, side: Side, moment: (ms: number) => string): Fact {
+  const ms = flow.inferred.lastHeardMs[side];
+  const opened = flow.opener === side ? ", opened the connection" : "";
+  return [
+    side,
+    `${endpointText(flow[side])}${opened}, ${ms === null ? "never heard" : `last heard at ${moment(ms)}`}`,
+  ];
+}
+
+function handshake({ opener, inferred: { established, roundTripMs } }: FlowReport): Fact[] {
+  if (opener === null) return [["opened", "before the capture began"]];
+  if (!established) return [["opened", "no: the handshake was not completed"]];
+  return roundTripMs === null ? [] : [["round trip", precise(roundTripMs)]];
+}
+
+/** Round trips are often below a millisecond. */
+function precise(ms: number): string {
+  return ms < 10 ? `${Number(ms.toPrecision(2))}ms` : formatDuration(ms);
+}
+
+/** Keepalive as one side must have it set. */
+export function settingsText({ from, idleMs, intervalMs, count }: InferredKeepalive): string {
+  const parts = [
+    idleMs === null ? "on" : `idle ${formatDuration(idleMs)}`,
+    ...(intervalMs === null ? [] : [`interval ${formatDuration(intervalMs)}`]),
+    ...(count > 1 ? [`${count} probes in a row unanswered at most`] : []),
+  ];
+  return `of ${from}, as seen: ${parts.join(", ")}`;
+}
+
+/** When settings that the planner makes would have noticed the same death. */
+function better(flow: FlowReport, moment: (ms: number) => string, span: SilentSpan | null): Fact[] {
+  const { verdict } = flow;
+  if (verdict === null || verdict.detectedAfterMs === null || span === null) return [];
+  const { settings, detection } = planDetection({ detectWithin: betterWithin });
+  const { keepalive, userTimeoutMs } = settings;
+  const neededMs = detection[regimeKey(verdict.regime)];
+  if (neededMs === null || keepalive === null) return [];
+  const savedMs = verdict.detectedAfterMs - neededMs;
+  if (savedMs < worthMs) return [];
+  const idle = formatDuration(keepalive.idleMs);
+  const plan = `settings for ${betterWithin} (idle ${idle}, interval ${formatDuration(keepalive.intervalMs)}, count ${keepalive.count}, user timeout ${formatDuration(userTimeoutMs)})`;
+  // When a peer that reset the connection was lost nobody knows; only how long nobody asked.
+  if (verdict.state === "reset") return [["better", `${plan} would have asked after ${idle} of silence`]];
+  return [
+    [
+      "better",
+      `${plan} would have noticed at ${moment(span.untilMs - savedMs)}, ${formatDuration(savedMs)} earlier`,
+    ],
+  ];
+}
+
+/** Less is not worth a line. */
+const worthMs = 1_000;
+
+function regimeKey(regime: Regime): "idleMs" | "sendingMs" | "zeroWindowMs" | "connectingMs" {
+  if (regime === "idle") return "idleMs";
+  if (regime === "zero-window") return "zeroWindowMs";
+  return regime === "connecting" ? "connectingMs" : "sendingMs";
+}
+
+function traffic({ inferred: { keepaliveTraffic }, frames }: FlowReport): Fact[] {
+  const { packets, bytes } = keepaliveTraffic;
+  if (packets === 0) return [];
+  return [["traffic", `${packets} of ${frames} packets, ${bytes} bytes, went into keepalive`]];
+}

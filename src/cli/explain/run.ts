@@ -1,0 +1,86 @@
+import { explainCapture, type Explanation } from "../../capture/index.js";
+import { DeadpeerError } from "../../errors.js";
+import { parseDuration } from "../../plan/duration.js";
+import { exitStatus } from "../exit.js";
+import { note } from "../note.js";
+import { terminalOf } from "../output.js";
+import { Gathering, isWished, parseWish, type Wish } from "./gather.js";
+import { liveSource } from "./live.js";
+import { keeping, openSource, type Source } from "./source.js";
+
+/** What commander makes of the command line. */
+export interface ExplainCommandOptions {
+  readonly json?: boolean;
+  readonly html?: string;
+  readonly all?: boolean;
+  readonly flow?: string;
+  readonly port?: string;
+  readonly iface?: string;
+  readonly filter?: string;
+  readonly for?: string;
+  readonly pcap?: string;
+}
+
+/** `deadpeer explain`; leaves `badInput` in process.exitCode if the input was not whole. */
+export async function run(file: string | undefined, options: ExplainCommandOptions): Promise<void> {
+  refuseContradictions(file, options);
+  const wish = parseWish(options);
+  const source = sourceOf(file, options);
+  const explanation = await reportIn(source, wish, options);
+  for (const { message } of explanation.problems) note(`${source.name}: ${message}`);
+  if (explanation.problems.length > 0) process.exitCode = exitStatus.badInput;
+}
+
+async function reportIn(source: Source, wish: Wish, options: ExplainCommandOptions): Promise<Explanation> {
+  if (options.json === true) {
+    const { JsonReport } = await import("./json.js");
+    const report = new JsonReport(process.stdout);
+    const explanation = await explainCapture(source.chunks, {
+      onFlow: (flow) => {
+        if (isWished(wish, flow)) report.add(flow);
+      },
+    });
+    report.end(explanation);
+    return explanation;
+  }
+  if (options.html !== undefined) {
+    const { writePage } = await import("./page.js");
+    return writePage(source, wish, options.html);
+  }
+  const gathering = new Gathering(wish);
+  const explanation = await explainCapture(source.chunks, { onFlow: (flow) => gathering.add(flow) });
+  const { textReport } = await import("./text.js");
+  process.stdout.write(textReport(source.name, explanation, gathering, terminalOf(process.stdout)));
+  return explanation;
+}
+
+function sourceOf(file: string | undefined, options: ExplainCommandOptions): Source {
+  const { iface, filter, pcap } = options;
+  if (iface === undefined) {
+    const source = openSource(file ?? "-");
+    return pcap === undefined ? source : keeping(source, pcap);
+  }
+  const forMs = options.for === undefined ? null : parseDuration(options.for, "--for");
+  const source = liveSource({ iface, filter, forMs });
+  return pcap === undefined ? source : keeping(source, pcap);
+}
+
+function refuseContradictions(file: string | undefined, options: ExplainCommandOptions): void {
+  const { json, html, iface, filter, pcap } = options;
+  if (json === true && html !== undefined)
+    throw refuse("--json and --html both say what to write; give one of them");
+  if (file === undefined && iface === undefined)
+    throw refuse("nothing to explain: name a capture, - for stdin, or a network with --iface");
+  if (file !== undefined && iface !== undefined)
+    throw refuse(`the capture ${file} and --iface ${iface} are two sources; give one of them`);
+  if (iface === undefined && filter !== undefined)
+    throw refuse("--filter is for --iface; a file is chosen from by --port");
+  if (iface === undefined && options.for !== undefined)
+    throw refuse("--for is for --iface: a file has an end");
+  if (iface === undefined && pcap !== undefined && file !== "-")
+    throw refuse(`--pcap keeps what is watched; ${file} is kept already`);
+}
+
+function refuse(message: string): DeadpeerError {
+  return new DeadpeerError("bad-option", message);
+}
