@@ -47,14 +47,25 @@ function printable(name: string): string {
 /** The ends, the service's at the arrow's point; the own address is left out where room is scarce. */
 export function connectionCell({ direction, connections }: ConnectionGroup, roomy: boolean): Cell {
   const [first] = connections;
+  if (first.state === "LISTEN") return { text: endpoint(first.local) };
   const many = `${connections.length} ×`;
   if (connections.length === 1) {
     const local = roomy ? endpoint(first.local) : `:${first.local.port}`;
     return { text: `${local} ${direction === "outgoing" ? "→" : "←"} ${endpoint(first.remote)}` };
   }
+  if (first.state === "TIME_WAIT" && !oneService(connections)) return { text: `${many} of various services` };
   if (direction === "outgoing") return { text: `${many} → ${endpoint(first.remote)}` };
   const onePeer = connections.every(({ remote }) => remote.address === first.remote.address);
   return { text: `:${first.local.port} ← ${many}${onePeer ? ` ${first.remote.address}` : ""}` };
+}
+
+/** Whether one of the two ends is the same for all: its port, and of a peer its address too. */
+function oneService(connections: ConnectionGroup["connections"]): boolean {
+  const [first] = connections;
+  return (
+    connections.every(({ local }) => local.port === first.local.port) ||
+    connections.every(({ remote }) => endpoint(remote) === endpoint(first.remote))
+  );
 }
 
 function endpoint({ address, port }: Connection["local"]): string {

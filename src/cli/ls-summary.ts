@@ -29,7 +29,9 @@ export function summaryLine(connections: readonly Connection[]): string {
     slow === 0 ? "" : `${slow} ${slow === 1 ? "needs" : "need"} more than ${slowDetectionMs / 60_000} min`,
     unknown === 0 ? "" : `${unknown} cannot be judged`,
   ].filter((part) => part !== "");
-  const head = `${total} connection${total === 1 ? "" : "s"}`;
+  const listeners = connections.length - total;
+  const head =
+    counted(total, "connection") + (listeners === 0 ? "" : ` and ${counted(listeners, "listener")}`);
   if (parts.length === 0)
     return total === 0
       ? `${head}.`
@@ -39,6 +41,10 @@ export function summaryLine(connections: readonly Connection[]): string {
       ? ""
       : ` ${withinHost} of these stay within this host, where no network can cut them off.`;
   return `${head}: ${parts.join(", ")}.${local}`;
+}
+
+function counted(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
 }
 
 /** One line for each code that the table shows. */

@@ -15,8 +15,8 @@ export interface TableOptions {
   readonly group: boolean;
   /** Lines that there is room for below the titles; rows that do not fit are counted. */
   readonly lines?: number;
-  /** Marks a row, as `--watch` does with what is new. */
-  readonly mark?: (group: ConnectionGroup) => Mark;
+  /** Marks a connection, as `--watch` does with what is new; only connections with the same mark share a row. */
+  readonly mark?: (connection: Connection) => Mark;
 }
 
 interface Layout {
@@ -40,19 +40,18 @@ const narrowest: Layout = { linesPerRow: 2, bothAddresses: false };
  */
 export function connectionTable(terminal: Terminal, options: TableOptions): string {
   const { connections, lines = Number.POSITIVE_INFINITY, mark = () => "" } = options;
-  const groups =
-    options.group && connections.length > groupAbove
-      ? groupConnections(connections)
-      : connections.flatMap((connection) => groupConnections([connection]));
+  const groups = groupConnections(connections, options.group && connections.length > groupAbove, mark);
   const candidates = groups.slice(0, lines);
   const layout = layouts.find((layout) => widthOf(layout, candidates, mark) <= terminal.width) ?? narrowest;
   const shown = candidates.slice(0, Math.max(1, Math.floor(lines / layout.linesPerRow)));
   const text = draw(terminal, layout, shown, mark);
   const left = groups.length - shown.length;
-  return left === 0 ? text : `${text}\n${paint(terminal, "dim", `… and ${left} more rows`)}`;
+  return left === 0
+    ? text
+    : `${text}\n${paint(terminal, "dim", `… and ${left} more row${left === 1 ? "" : "s"}`)}`;
 }
 
-type Marking = (group: ConnectionGroup) => Mark;
+type Marking = (connection: Connection) => Mark;
 
 /** Columns that a layout needs when nothing is cut. */
 function widthOf(layout: Layout, groups: readonly ConnectionGroup[], mark: Marking): number {
@@ -80,7 +79,7 @@ const oneLine: readonly Column[] = [
 const twoLines: readonly Column[] = [processColumn, connectionColumn, heardColumn, ...timeColumns];
 
 function draw(terminal: Terminal, layout: Layout, groups: readonly ConnectionGroup[], mark: Marking): string {
-  const rows = groups.map((group) => cells(layout, group, mark(group)));
+  const rows = groups.map((group) => cells(layout, group, mark(group.connections[0])));
   if (layout.linesPerRow === 1) return table(terminal, oneLine, rows);
   const [titles = "", ...lines] = table(terminal, twoLines, rows).split("\n");
   const below = groups.map((group) =>

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DeadpeerError } from "../errors.js";
 import type { Connection } from "../host/connection.js";
 import type { EarlierSample } from "../host/findings.js";
-import type { ConnectionGroup } from "../host/group.js";
 import { worstFirst } from "../host/rank.js";
 import { surveyHost, type SurveyOptions } from "../host/survey.js";
 import { parseDuration } from "../plan/duration.js";
@@ -101,9 +100,9 @@ const linesBesideRows = 3;
 function body(terminal: Terminal, sample: Sample, group: boolean, lines?: number): string {
   const { connections, fresh, gone } = sample;
   const lost = new Set(gone);
-  const mark = ({ connections: members }: ConnectionGroup): Mark => {
-    if (members.some((member) => lost.has(member))) return "-";
-    return members.some((member) => fresh?.has(identity(member)) === true) ? "+" : "";
+  const mark = (connection: Connection): Mark => {
+    if (lost.has(connection)) return "-";
+    return fresh?.has(identity(connection)) === true ? "+" : "";
   };
   const all = [...gone, ...connections];
   if (all.length === 0) return "No connections to show.";

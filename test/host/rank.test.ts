@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Connection } from "../../src/host/connection.js";
-import { directionOf, groupConnections } from "../../src/host/group.js";
+import { directions, groupConnections } from "../../src/host/group.js";
 import { summarise, worstFirst } from "../../src/host/rank.js";
 import { madeConnection, protectedConnection } from "./made.js";
 
@@ -49,18 +49,21 @@ describe("summary", () => {
 });
 
 describe("groups", () => {
-  test("the service is where the lower port is", () => {
-    assert.equal(directionOf(madeConnection()), "outgoing");
-    assert.equal(
-      directionOf(
-        madeConnection({
-          local: { address: "10.0.0.1", port: 8_080 },
-          remote: { address: "10.0.0.9", port: 51_000 },
-        }),
-      ),
-      "incoming",
+  test("the service is the end that more connections share, else the lower port", () => {
+    const service = { address: "10.0.0.1", port: 58_907 };
+    const clients = [39_000, 39_001, 39_002].map((port) =>
+      madeConnection({ local: service, remote: { address: "10.0.0.9", port } }),
     );
+    const outgoing = madeConnection();
+    const directionOf = directions([...clients, outgoing]);
+    for (const client of clients) assert.equal(directionOf(client), "incoming");
+    assert.equal(directionOf(outgoing), "outgoing");
+    const [alone] = clients as [Connection];
+    assert.equal(directions([alone])(alone), "outgoing", "one connection alone tells nothing");
   });
+
+  test("not together: a group for each", () =>
+    assert.equal(groupConnections([madeConnection(), madeConnection()], false).length, 2));
 
   test("alike connections stand together, in the order of their first", () => {
     const pool = Array.from({ length: 12 }, (_, index) =>
