@@ -77,6 +77,17 @@ describe("groups", () => {
     );
   });
 
+  test("what waits out its end shares a row, unless there is something to say of it", () => {
+    const ends = [madeConnection({ ...waiting, findings: [] })];
+    for (const port of [443, 5_432, 6_379])
+      ends.push(madeConnection({ ...waiting, findings: [], remote: { address: "10.0.0.8", port } }));
+    const many = madeConnection({ ...waiting, findings: [{ code: "time-wait-many", message: "" }] });
+    assert.deepEqual(
+      groupConnections([...ends, many]).map(({ connections }) => connections.length),
+      [4, 1],
+    );
+  });
+
   test("what has something else to say stands apart", () => {
     const base = madeConnection();
     const others: readonly Partial<Connection>[] = [
