@@ -7,7 +7,8 @@ export const errorCodes = {
   "bad-address": "an address, network or port that cannot be read",
   "bad-option": "a setting, option or argument that is not allowed or contradicts another",
   "bad-filter": "a filter that cannot match anything",
-  "bad-capture": "a capture file that is none, or is damaged; the message names the byte and what was expected",
+  "bad-capture":
+    "a capture file that is none, or is damaged; the message names the byte and what was expected",
   "budget-impossible":
     "a time to detect that no settings can hold; the message names the nearest that can be held",
   "unknown-path": "a middlebox that is not in the catalogue; the message names the nearest",
