@@ -4,6 +4,7 @@ import { DeadpeerError } from "../errors.js";
 import { exitStatus, statusOf } from "./exit.js";
 import { explainCommand } from "./explain.js";
 import { lsCommand } from "./ls.js";
+import { note } from "./note.js";
 import { planCommand } from "./plan.js";
 import { sysctlCommand } from "./sysctl.js";
 
@@ -28,12 +29,12 @@ export function createProgram(): Command {
 function overrideExits(command: Command): void {
   command.exitOverride().configureOutput({
     // Commander puts its suggestion on a second line; one clear line is the house's way.
-    outputError: (text, write) =>
-      write(
-        `deadpeer: ${text
+    outputError: (text) =>
+      note(
+        `${text
           .trim()
           .replace(/^error: /, "")
-          .replaceAll("\n", " ")}; see --help\n`,
+          .replaceAll("\n(Did", " (Did")}; see --help`,
       ),
   });
   for (const child of command.commands) overrideExits(child);
@@ -41,11 +42,14 @@ function overrideExits(command: Command): void {
 
 /** Runs the command line and leaves its exit status in process.exitCode. Never throws. */
 export async function main(argv: readonly string[]): Promise<void> {
-  // `deadpeer ls | head` closes our stdout early; that is the reader's right and no error.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // `deadpeer ls | head` closes our stdout early; that is the reader's right and no error.
     if (error.code === "EPIPE") process.exit(process.exitCode ?? exitStatus.done);
-    throw error;
+    note(`cannot write to stdout: ${error.message}`);
+    process.exit(exitStatus.missing);
   });
+  // Whoever has closed stderr, or filled its disk, does not want to read; the exit status tells it still.
+  process.stderr.on("error", () => {});
   const program = createProgram();
   try {
     if (argv.length === 0) program.help();
@@ -58,7 +62,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.done : exitStatus.badInput;
   if (error instanceof DeadpeerError) {
-    process.stderr.write(`deadpeer: ${error.message}\n`);
+    note(error.message);
     return statusOf(error.code);
   }
   const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
