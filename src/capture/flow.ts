@@ -52,7 +52,8 @@ export class Flow {
   }
 
   get lastNs(): number {
-    return Math.max(this.a.frames > 0 ? this.a.lastNs : 0, this.b.frames > 0 ? this.b.lastNs : 0);
+    const { a, b } = this;
+    return Math.max(a.lastNs, b.lastNs, a.rstNs, b.rstNs);
   }
 
   /** Ended by both sides' FIN, or by an RST: nothing more is to be expected. */

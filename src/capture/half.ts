@@ -30,7 +30,7 @@ export class Half {
   duplicateAcks = 0;
   lastMarks = 0;
 
-  frames = 0;
+  /** Its last segment but for RSTs: the last sign of life. 0: there is none. */
   lastFrame = 0;
   lastNs = 0;
   synFrame = 0;
@@ -44,7 +44,7 @@ export class Half {
   keepaliveBytes = 0;
   keepaliveAnswers = 0;
   windowProbes = 0;
-  windowProbeAnswers = 0;
+  windowProbeFrame = 0;
   /** When its window became zero; NaN: it is open. */
   zeroSinceNs = Number.NaN;
 

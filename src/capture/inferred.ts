@@ -33,7 +33,7 @@ export interface Inferred {
   readonly keepaliveTraffic: KeepaliveTraffic;
   /** When each side was last heard, since the capture's first frame; null: never. */
   readonly lastHeardMs: { readonly a: number | null; readonly b: number | null };
-  /** The handshake as far as it was seen. */
+  /** Something was sent behind the handshake. */
   readonly established: boolean;
   readonly roundTripMs: number | null;
 }
@@ -70,7 +70,7 @@ function keepaliveOf(half: Half, from: Side): InferredKeepalive[] {
 }
 
 function heardMs(half: Half): number | null {
-  return half.frames === 0 ? null : milliseconds(half.lastNs);
+  return half.lastFrame === 0 ? null : milliseconds(half.lastNs);
 }
 
 function seen(range: Range): Seen | null {

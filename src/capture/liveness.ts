@@ -24,11 +24,12 @@ export function followLiveness(flow: Flow, from: Half, to: Half, segment: Segmen
     hearFrom(to, marks, segment);
     if ((marks & waiting) !== 0) noticeWaiting(from, to, segment, marks);
     if ((flags & (flag.syn | flag.fin)) !== 0) noticeEnds(flow, from, to, segment);
+    // Before its own handshake is complete a side sends nothing without SYN.
+    if ((flags & flag.syn) === 0) flow.established = true;
+    if ((flags & control) === 0) followWindow(from, segment);
+    from.lastFrame = frame;
+    from.lastNs = timeNs;
   }
-  if ((flags & control) === 0) followWindow(from, segment);
-  from.frames++;
-  from.lastFrame = frame;
-  from.lastNs = timeNs;
 }
 
 /** A segment of the other side ends whatever this side was waiting for. */
@@ -44,18 +45,15 @@ function hearFrom(waiter: Half, marks: number, { wireBytes }: Segment): void {
 }
 
 function noticeWaiting(from: Half, to: Half, segment: Segment, marks: number): void {
-  const { frame, timeNs } = segment;
-  const repeated = from.silence;
-  const silence = repeated ?? new Silence(to.lastFrame, to.lastNs, frame, timeNs);
-  from.silence = silence;
-  silence.lastGapNs = timeNs - (repeated === null ? from.lastNs : silence.lastNs);
-  silence.lastFrame = frame;
-  silence.lastNs = timeNs;
+  from.silence ??= new Silence(to.lastFrame, to.lastNs, from.lastNs);
+  const { silence } = from;
+  silence.repeat(segment.frame, segment.timeNs);
   if ((marks & anyRetransmission) !== 0) silence.retransmits++;
   else if (to.window === 0) {
     // Linux probes a closed window with an empty segment one byte back (tcp_xmit_probe_skb), just as keepalive does.
     silence.windowProbes++;
     from.windowProbes++;
+    from.windowProbeFrame = segment.frame;
   } else if (segment.length === 1 && to.lastAck === segment.seq) {
     // The byte was never acknowledged: a single byte of data sent again looks like keepalive to Wireshark.
     silence.retransmits++;
@@ -71,7 +69,7 @@ function noticeProbe(from: Half, to: Half, { timeNs, wireBytes }: Segment, silen
   if (silence.probes > spacing.mostProbes) spacing.mostProbes = silence.probes;
   // Linux counts from the last data or acknowledgement received (keepalive_time_elapsed), and both came in that segment.
   if (silence.probes > 1) spacing.intervalNs.add(silence.lastGapNs);
-  else if (silence.retransmits === 0 && to.frames > 0) spacing.idleNs.add(timeNs - to.lastNs);
+  else if (silence.retransmits === 0 && to.lastFrame > 0) spacing.idleNs.add(timeNs - to.lastNs);
 }
 
 function noticeEnds(flow: Flow, from: Half, to: Half, { flags, frame, timeNs }: Segment): void {
