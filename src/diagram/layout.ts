@@ -25,6 +25,8 @@ const noteWidth = 400;
 const elisionHeight = 24;
 /** Drawn at most; the rest is counted. A printed page has room for some 25. */
 const mostItems = 90;
+/** Sums and differences of times are off by less than this. */
+const sameMs = 0.001;
 
 export type TextStyle = "head" | "label" | "dim" | "time" | "note" | "elided";
 
@@ -215,7 +217,7 @@ class Placing {
   #yAt(timeMs: number, bottom: number): number {
     let y = this.#middles[0] ?? bottom;
     for (const [index, item] of this.#items.entries())
-      if (item.timeMs <= timeMs) y = this.#middles[index] ?? y;
+      if (item.timeMs <= timeMs + sameMs) y = this.#middles[index] ?? y;
     return y;
   }
 

@@ -52,8 +52,8 @@ const tenHoursMs = 36_000_000;
  */
 export function momentFormat(latestMs: number): (ms: number) => string {
   return (ms) => {
-    const sign = ms < 0 ? "\u2212" : "";
     const whole = Math.round(Math.abs(ms));
+    const sign = ms < 0 && whole > 0 ? "\u2212" : "";
     const fraction = String(whole % 1_000).padStart(3, "0");
     const seconds = Math.floor(whole / 1_000);
     if (latestMs < 60_000) return `${sign}${seconds}.${fraction} s`;

@@ -1,11 +1,6 @@
 import type { FlowEndpoint, FlowReport, InferredKeepalive, Side } from "../../capture/index.js";
 import { formatDuration } from "../../plan/duration.js";
 import type { SilentSpan } from "../../diagram/sequence.js";
-import type { Regime } from "../../plan/model.js";
-import { planDetection } from "../../plan/planner.js";
-
-/** What a better setting is compared by: the time that the documents plan for. */
-const betterWithin = "35s";
 
 /** @example endpointText({ address: "::1", port: 80 }) // "[::1]:80" */
 export function endpointText({ address, port }: FlowEndpoint): string {
@@ -53,7 +48,7 @@ function sideFact(flow: FlowReport, side: Side, moment: (ms: number) => string):
   const opened = flow.opener === side ? ", opened the connection" : "";
   return [
     side,
-    `${endpointText(flow[side])}${opened}, ${ms === null ? "never heard" : `last heard at ${moment(ms)}`}`,
+    `${endpointText(flow[side])}${opened}, ${ms === null ? "no frame seen" : `last frame at ${moment(ms)}`}`,
   ];
 }
 
@@ -79,34 +74,19 @@ export function settingsText({ from, idleMs, intervalMs, count }: InferredKeepal
 }
 
 /** When settings that the planner makes would have noticed the same death. */
-function better(flow: FlowReport, moment: (ms: number) => string, span: SilentSpan | null): Fact[] {
-  const { verdict } = flow;
-  if (verdict === null || verdict.detectedAfterMs === null || span === null) return [];
-  const { settings, detection } = planDetection({ detectWithin: betterWithin });
-  const { keepalive, userTimeoutMs } = settings;
-  const neededMs = detection[regimeKey(verdict.regime)];
-  if (neededMs === null || keepalive === null) return [];
-  const savedMs = verdict.detectedAfterMs - neededMs;
-  if (savedMs < worthMs) return [];
-  const idle = formatDuration(keepalive.idleMs);
-  const plan = `settings for ${betterWithin} (idle ${idle}, interval ${formatDuration(keepalive.intervalMs)}, count ${keepalive.count}, user timeout ${formatDuration(userTimeoutMs)})`;
-  // When a peer that reset the connection was lost nobody knows; only how long nobody asked.
-  if (verdict.state === "reset") return [["better", `${plan} would have asked after ${idle} of silence`]];
-  return [
-    [
-      "better",
-      `${plan} would have noticed at ${moment(span.untilMs - savedMs)}, ${formatDuration(savedMs)} earlier`,
-    ],
-  ];
-}
-
-/** Less is not worth a line. */
-const worthMs = 1_000;
-
-function regimeKey(regime: Regime): "idleMs" | "sendingMs" | "zeroWindowMs" | "connectingMs" {
-  if (regime === "idle") return "idleMs";
-  if (regime === "zero-window") return "zeroWindowMs";
-  return regime === "connecting" ? "connectingMs" : "sendingMs";
+function better({ verdict }: FlowReport, moment: (ms: number) => string, span: SilentSpan | null): Fact[] {
+  if (verdict === null || verdict.better === null || verdict.detectedAfterMs === null || span === null)
+    return [];
+  const { settings, noticedAfterMs } = verdict.better;
+  const earlierMs = verdict.detectedAfterMs - noticedAfterMs;
+  const words = [
+    settings.keepalive === null
+      ? "no keepalive"
+      : `idle ${formatDuration(settings.keepalive.idleMs)}, interval ${formatDuration(settings.keepalive.intervalMs)}, count ${settings.keepalive.count}`,
+    ...(settings.userTimeoutMs === 0 ? [] : [`user timeout ${formatDuration(settings.userTimeoutMs)}`]),
+  ].join(", ");
+  const when = moment(span.untilMs - earlierMs);
+  return [["better", `${words} would have noticed at ${when}, ${formatDuration(earlierMs)} earlier`]];
 }
 
 function traffic({ inferred: { keepaliveTraffic }, frames }: FlowReport): Fact[] {

@@ -1,12 +1,17 @@
-import type { FlowEvent, FlowReport, Side } from "../../capture/index.js";
+import type { CaptureVerdict, FlowEvent, FlowReport, Side } from "../../capture/index.js";
 import type { SequenceItem, SequenceNote, SilentSpan } from "../../diagram/sequence.js";
 import { formatDuration } from "../../plan/duration.js";
 
+/** Ends that nobody had to notice. */
+const inOrder: ReadonlySet<string> = new Set(["closed", "local", "evicted"]);
+
 /** From when the peer was last heard to when that was noticed, since the capture's first frame; null: nothing died. */
 export function silentSpan({ verdict }: FlowReport, startedAt: number): SilentSpan | null {
-  if (verdict === null || verdict.detectedAfterMs === null) return null;
+  if (verdict === null || verdict.detectedAfterMs === null || inOrder.has(verdict.state)) return null;
   const untilMs = verdict.at - startedAt;
-  const fromMs = verdict.lastHeardMs === null ? null : untilMs - verdict.lastHeardMs;
+  // An unresponsive peer is heard to the end: what counts is since when it takes nothing.
+  const sinceMs = verdict.state === "unresponsive" ? verdict.detectedAfterMs : verdict.lastHeardMs;
+  const fromMs = sinceMs === null ? null : untilMs - sinceMs;
   return { fromMs, untilMs, side: verdict.by };
 }
 
@@ -15,13 +20,18 @@ export function verdictNotes(flow: FlowReport, span: SilentSpan | null): Sequenc
   const { verdict } = flow;
   if (verdict === null || span === null) return [];
   const peer: Side = span.side === "a" ? "b" : "a";
+  const beginning =
+    verdict.state === "unresponsive" ? `${peer} takes no more data` : `last heard from ${peer}`;
   const heard: SequenceNote[] =
-    span.fromMs === null
-      ? []
-      : [{ type: "note", timeMs: span.fromMs, text: `last heard from ${peer}`, tone: "heard" }];
-  const timer = verdict.timer === "none" ? "" : `, by the ${verdict.timer} timer`;
-  const text = `${verdict.state}: noticed by ${span.side} after ${formatDuration(verdict.detectedAfterMs)}${timer}`;
+    span.fromMs === null ? [] : [{ type: "note", timeMs: span.fromMs, text: beginning, tone: "heard" }];
+  const text = `${verdict.state}: ${noticedWords(verdict, span.side)}`;
   return [...heard, { type: "note", timeMs: span.untilMs, text, tone: "noticed" }];
+}
+
+function noticedWords({ detectedAfterMs, timer, givenUp }: CaptureVerdict, side: Side): string {
+  const after = formatDuration(detectedAfterMs);
+  if (!givenUp) return `${side} was still trying after ${after}, when the capture ended`;
+  return `noticed by ${side} after ${after}${timer === "none" ? "" : `, by the ${timer} timer`}`;
 }
 
 /** Notes put among items, each behind what happened at the same time. */
