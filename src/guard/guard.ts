@@ -5,6 +5,7 @@ import type { Settings } from "../plan/settings.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
 import { type Applied, applySettings, isSettable } from "./apply.js";
 import { type GuardClock, systemClock } from "./clock.js";
+import { closeOnAbort, forgetOnAbort } from "./closing.js";
 import { gatherEvidence } from "./gather.js";
 import { innerSocket } from "./inner-socket.js";
 import { settingsFrom, type Wanted } from "./settings.js";
@@ -45,7 +46,6 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
   readonly #ownDestroy: PropertyDescriptor | undefined;
   readonly #guardedDestroy: Destroy;
   readonly #signal: AbortSignal | undefined;
-  readonly #onAbort: (() => void) | undefined;
   #settings: Settings;
   #applied: Applied | null = null;
   #handle: unknown = null;
@@ -65,6 +65,8 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
     this.#connecting = socket.pending;
     // Before anything is attached: what this throws must leave the socket as it was.
     if (isSettable(socket)) this.#apply();
+    this.#signal = signal;
+    if (signal !== undefined) closeOnAbort(signal, this);
 
     this.#ownDestroy = Object.getOwnPropertyDescriptor(socket, "_destroy");
     this.#guardedDestroy = this.#wrapDestroy();
@@ -76,9 +78,6 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
       socket.on("connectionAttempt", onAttempt);
       socket.prependListener("connect", onConnect);
     }
-    this.#signal = signal;
-    this.#onAbort = signal && ((): void => this.close());
-    if (this.#onAbort !== undefined) signal?.addEventListener("abort", this.#onAbort);
   }
 
   /** What was done with the settings; null until the socket has a descriptor to set them on. */
@@ -163,7 +162,7 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
 
   #release(): void {
     const socket = this.#socket as GuardedSocket;
-    if (this.#onAbort !== undefined) this.#signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#signal !== undefined) forgetOnAbort(this.#signal, this);
     socket.off("end", onEnd);
     socket.off("connectionAttempt", onAttempt);
     socket.off("connect", onConnect);

@@ -4,6 +4,7 @@ import { DeadpeerError } from "../errors.js";
 import { libcProblem } from "../kernel/libc.js";
 import type { Settings } from "../plan/settings.js";
 import { type Applied, applyByFd, applySettings } from "./apply.js";
+import { closeOnAbort, forgetOnAbort } from "./closing.js";
 import { requireTcp } from "./inner-socket.js";
 import { settingsFrom, type Wanted } from "./settings.js";
 
@@ -27,7 +28,7 @@ export class ListenerGuard extends EventEmitter<ListenerGuardEvents> implements 
     if (server.listening) this.#apply();
     // Kept on: a server that is closed and listens again has a new socket.
     server.prependListener("listening", this.#onListening);
-    signal?.addEventListener("abort", this.#onAbort);
+    if (signal !== undefined) closeOnAbort(signal, this);
   }
 
   /** What was done last; null until the server listens, and while each accepted socket still has to be set. */
@@ -39,14 +40,12 @@ export class ListenerGuard extends EventEmitter<ListenerGuardEvents> implements 
   close(): void {
     this.#server.off("listening", this.#onListening);
     this.#server.off("connection", this.#onConnection);
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#signal !== undefined) forgetOnAbort(this.#signal, this);
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
-
-  readonly #onAbort = (): void => this.close();
 
   readonly #onListening = (): void => this.#loudly(() => this.#apply());
 

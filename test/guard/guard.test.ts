@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { Agent, createServer as createHttpServer, get, type IncomingMessage } from "node:http";
 import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
 import { connect, createServer, type AddressInfo, type Server, Socket } from "node:net";
@@ -213,6 +213,22 @@ describe("a refusal is loud", () => {
     assert.deepEqual([listeners(connection.client), readSettings(connection.clientFd)], before);
   });
 
+  test("at once for settings with something missing, which would guard nothing", async () => {
+    await using connection = await loopbackConnection();
+    for (const incomplete of [
+      { settings: undefined },
+      { settings: null },
+      { settings: {} },
+      { keepalive: undefined, userTimeoutMs: 0 },
+      { keepalive: {}, userTimeoutMs: 0 },
+      { keepalive: true, userTimeoutMs: 0 },
+      { keepalive: null, userTimeoutMs: "35s" },
+      { ...settings, rtoMaxMs: null },
+    ])
+      for (const socket of [connection.client, new Socket()])
+        throwsCode(() => guard(socket, incomplete as unknown as Settings), "bad-option");
+  });
+
   test("a guarded socket keeps what it had when a change is refused", async () => {
     await using connection = await loopbackConnection();
     const guarded = guard(connection.client, settings);
@@ -324,6 +340,17 @@ describe("a guard lets the socket be", () => {
       socket.listenerCount("data") + socket.listenerCount("readable") + socket.listenerCount("error"),
       0,
     );
+  });
+
+  test("one signal ends any number of guards, without a listener for each", async () => {
+    const abort = new AbortController();
+    const { signal } = abort;
+    const guards = Array.from({ length: 50 }, () => guard(new Socket(), settings, { signal }));
+    assert.equal(getEventListeners(signal, "abort").length, 1);
+    guards.pop()?.close();
+    abort.abort();
+    assert.ok(guards.every(({ active }) => !active));
+    assert.equal(getEventListeners(signal, "abort").length, 0);
   });
 
   test("an aborted signal is refused", async () => {
