@@ -5,7 +5,7 @@ const slackBytes = 65_536;
  * Puts JSON together as bytes. Text outside ASCII, which may stand in the names of programs, is written as JSON's escapes, so
  * that a character is a byte.
  *
- * @example new AsciiWriter(1024).text('{"port":').number(443).text("}").take()
+ * @example new AsciiWriter(1024).text('{"port":').number(443).text("}").written
  */
 export class AsciiWriter {
   readonly #chunkBytes: number;
@@ -51,12 +51,20 @@ export class AsciiWriter {
     return this;
   }
 
-  /** What was written so far; the writer goes on with a new buffer. */
-  take(): Uint8Array {
-    const taken = this.#bytes.subarray(0, this.#used);
+  /** What was written so far: a view that the next `clear` gives over to what comes then. */
+  get written(): Uint8Array {
+    return this.#bytes.subarray(0, this.#used);
+  }
+
+  /** Starts anew in the same buffer. */
+  clear(): void {
+    this.#used = 0;
+  }
+
+  /** Starts anew in a new buffer; `written` stays as it is. */
+  renew(): void {
     this.#bytes = new Uint8Array(this.#chunkBytes + slackBytes);
     this.#used = 0;
-    return taken;
   }
 
   #reserve(length: number): void {

@@ -21,10 +21,15 @@ export async function writeJson(connections: Iterable<Connection>, out: Writable
     json.text(separator);
     separator = ",\n";
     writeElement(json, connection);
-    if (json.length >= chunkBytes && !out.write(json.take())) await once(out, "drain");
+    if (json.length < chunkBytes) continue;
+    const keepsUp = out.write(json.written);
+    // Files and pipes take it at once; what is still waiting must stay as it is.
+    if (out.writableLength === 0) json.clear();
+    else json.renew();
+    if (!keepsUp) await once(out, "drain");
   }
   json.text(separator === "\n" ? "]\n" : "\n]\n");
-  out.write(json.take());
+  out.write(json.written);
 }
 
 /** Pieces of an element, each up to the next value that nearly every connection has for itself. */
@@ -34,7 +39,8 @@ const local = new Pieces(
 const remote = new Pieces((address: string) => `},"remote":{"address":"${address}","port":`);
 const state = new Pieces((name: Connection["state"]) => `},"state":"${name}","inode":`);
 const uid = new Pieces((number: number) => `,"uid":${number},"cookie":"`);
-const keepalive = new Pieces((part: Connection["keepalive"]) => `,"keepalive":${JSON.stringify(part)}`);
+const processName = new Pieces((name: string) => `,"name":${JSON.stringify(name)},"fd":`);
+const keepalive = new Pieces((part: Connection["keepalive"]) => `],"keepalive":${JSON.stringify(part)}`);
 const userTimeout = new Pieces((ms: number | null) => `,"userTimeoutMs":${ms}`);
 const settingsFrom = new Pieces((source: string) => `,"settingsFrom":"${source}"`);
 const timerKind = new Pieces((kind: string) => `,"timer":{"kind":"${kind}","expiresMs":`);
@@ -48,7 +54,12 @@ function writeElement(json: AsciiWriter, connection: Connection): void {
   json.piece(remote.of(connection.remote.address)).number(connection.remote.port);
   json.piece(state.of(connection.state)).number(connection.inode);
   json.piece(uid.of(connection.uid)).text(connection.cookie);
-  json.text(processes.length === 0 ? '","processes":[]' : `","processes":${JSON.stringify(processes)}`);
+  let before = '","processes":[{"pid":';
+  for (const { pid, name, fd } of processes) {
+    json.text(before).number(pid).piece(processName.of(name)).number(fd);
+    before = '},{"pid":';
+  }
+  json.text(processes.length === 0 ? '","processes":[' : "}");
   json.piece(keepalive.of(connection.keepalive)).piece(userTimeout.of(connection.userTimeoutMs));
   json.piece(settingsFrom.of(connection.settingsFrom));
   json.piece(timerKind.of(timer.kind)).number(timer.expiresMs);

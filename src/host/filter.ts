@@ -107,8 +107,10 @@ function endpointQuery(filter: EndpointFilter | undefined): { address?: string; 
 
 type Ends = Pick<Connection, "local" | "remote">;
 
-/** A test for what the kernel's filter language was not asked: several alternatives of one kind. */
-export function endsTest(filter: ConnectionFilter): (ends: Ends) => boolean {
+/** A test for what diagQuery does not ask: several alternatives of one kind; null: there are none. */
+export function endsTest(filter: ConnectionFilter): ((ends: Ends) => boolean) | null {
+  if ([filter.local, filter.remote, filter.ports].every((alternatives) => alternatives.length <= 1))
+    return null;
   const local = endpointTest(filter.local.length > 1 ? filter.local : []);
   const remote = endpointTest(filter.remote.length > 1 ? filter.remote : []);
   const ports = filter.ports.length > 1 ? new Set(filter.ports) : null;

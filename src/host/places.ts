@@ -32,12 +32,7 @@ export interface Surroundings {
  *   cannot be entered are counted instead.
  */
 export function lookAround(filter: ConnectionFilter, given?: readonly NetworkNamespace[]): Surroundings {
-  const cgroups = filter.cgroups.map((path) => cgroupIds(path));
-  const ends = endsTest(filter);
-  const isMeant = (socket: DiagSocket): boolean =>
-    ends(socket) &&
-    (cgroups.length === 0 ||
-      (socket.cgroupId !== null && cgroups.some((ids) => ids.has(socket.cgroupId ?? 0n))));
+  const isMeant = socketTest(filter);
   const { namespaces, unreadable } =
     given === undefined ? namespacesOf(filter) : { namespaces: given, unreadable: 0 };
   const labelled = filter.namespaces === "all" || namespaces.length > 1;
@@ -51,7 +46,7 @@ export function lookAround(filter: ConnectionFilter, given?: readonly NetworkNam
       interrupted ||= dump.interrupted;
       places.push({
         label: labelled ? labelOf(namespace) : null,
-        sockets: dump.sockets.filter(isMeant),
+        sockets: isMeant === null ? dump.sockets : dump.sockets.filter(isMeant),
         timers: new TimerSettings(system),
         detections: new DetectionTable(system),
       });
@@ -63,6 +58,17 @@ export function lookAround(filter: ConnectionFilter, given?: readonly NetworkNam
     }
   }
   return { places, unseenNamespaces, interrupted };
+}
+
+/** What the kernel was not asked, as a test; null: nothing. */
+function socketTest(filter: ConnectionFilter): ((socket: DiagSocket) => boolean) | null {
+  const cgroups = filter.cgroups.map((path) => cgroupIds(path));
+  const ends = endsTest(filter);
+  if (cgroups.length === 0) return ends;
+  return (socket) => {
+    const id = socket.cgroupId;
+    return id !== null && cgroups.some((ids) => ids.has(id)) && (ends === null || ends(socket));
+  };
 }
 
 /** null stands for the own namespace, which needs no entering. */

@@ -1,4 +1,5 @@
 import { DeadpeerError } from "../errors.js";
+import type { OwnedFd } from "../kernel/fd.js";
 import { ProcessHandle } from "../kernel/pidfd.js";
 import type { SocketHolder } from "../kernel/processes.js";
 import type { DiagSocket } from "../kernel/sock-diag.js";
@@ -17,6 +18,7 @@ export class SettingsReader implements Disposable {
   /** null: the process may not be looked into, or has ended. */
   readonly #handles = new Map<number, ProcessHandle | null>();
   readonly #seen = new Map<string, SeenSettings>();
+  #last: { readonly read: SocketSettings; readonly seen: SeenSettings } | null = null;
   #refusal: DeadpeerError | null = null;
 
   /** Why some sockets could not be read, where that was no race: `permission-denied` or `feature-missing`. */
@@ -36,13 +38,18 @@ export class SettingsReader implements Disposable {
   #ask(pid: number, fd: number, cookie: bigint): SocketSettings | null {
     const handle = this.#handle(pid);
     if (handle === null) return null;
+    // Not `using`: what TypeScript makes of it costs as much as one of the system calls, and this runs for every socket.
+    let borrowed: OwnedFd | null = null;
     try {
-      using borrowed = handle.borrow(fd, cookie);
+      borrowed = handle.borrow(fd, cookie);
       return borrowed === null ? null : readSettings(borrowed.fd);
     } catch (error) {
       this.#pass(error);
-      this.#forget(pid);
+      // A single socket that cannot be read (MPTCP) says nothing about the others of its process.
+      if (!(error instanceof DeadpeerError && error.code === "no-socket")) this.#forget(pid);
       return null;
+    } finally {
+      borrowed?.close();
     }
   }
 
@@ -72,13 +79,12 @@ export class SettingsReader implements Disposable {
   }
 
   #shared(settings: SocketSettings): SeenSettings {
-    const { enabled, idleMs, intervalMs, count } = settings.keepalive;
-    const key = `${enabled} ${idleMs} ${intervalMs} ${count} ${settings.userTimeoutMs} ${settings.rtoMaxMs}`;
-    let seen = this.#seen.get(key);
-    if (seen === undefined) {
-      seen = settingsOfSocket(settings);
-      this.#seen.set(key, seen);
-    }
+    // Most sockets of a program have the settings of the one before.
+    if (this.#last !== null && isSame(this.#last.read, settings)) return this.#last.seen;
+    const key = JSON.stringify(settings);
+    const seen = this.#seen.get(key) ?? settingsOfSocket(settings);
+    this.#seen.set(key, seen);
+    this.#last = { read: settings, seen };
     return seen;
   }
 
@@ -86,4 +92,15 @@ export class SettingsReader implements Disposable {
     for (const handle of this.#handles.values()) handle?.close();
     this.#handles.clear();
   }
+}
+
+function isSame(a: SocketSettings, b: SocketSettings): boolean {
+  return (
+    a.keepalive.enabled === b.keepalive.enabled &&
+    a.keepalive.idleMs === b.keepalive.idleMs &&
+    a.keepalive.intervalMs === b.keepalive.intervalMs &&
+    a.keepalive.count === b.keepalive.count &&
+    a.userTimeoutMs === b.userTimeoutMs &&
+    a.rtoMaxMs === b.rtoMaxMs
+  );
 }

@@ -96,7 +96,7 @@ describe("the writer", () => {
             .text(",")
             .number(value)
             .text(`,${JSON.stringify(text)}`);
-        const bytes = writer.text("]").take();
+        const bytes = writer.text("]").written;
         assert.deepEqual(JSON.parse(Buffer.from(bytes).toString("latin1")), [0, ...values.flat()]);
       }),
     );
@@ -104,7 +104,7 @@ describe("the writer", () => {
 
   test("grows for a text longer than its room", () => {
     const long = "é".repeat(100_000);
-    const bytes = new AsciiWriter(16).text(JSON.stringify(long)).take();
+    const bytes = new AsciiWriter(16).text(JSON.stringify(long)).written;
     assert.equal(JSON.parse(Buffer.from(bytes).toString("latin1")), long);
   });
 });

@@ -78,12 +78,14 @@ describe("what the kernel is asked", () => {
       remote: { address: "10.0.0.0/8", port: 5_432 },
       port: 443,
     });
+    assert.equal(endsTest(filter), null, "and nothing is left to us");
   });
 
   test("several of a kind are left to us", () => {
     const filter = parseFilter({ remote: ["10.0.0.5", "10.0.0.6"], port: ["1", "5432"] });
     assert.deepEqual(Object.keys(diagQuery(filter)), ["states", "info"]);
     const fits = endsTest(filter);
+    assert(fits !== null);
     const local = { address: "10.0.0.1", port: 40_000 };
     assert(fits({ local, remote: { address: "10.0.0.6", port: 5_432 } }));
     assert(!fits({ local, remote: { address: "10.0.0.7", port: 5_432 } }));
