@@ -27,6 +27,8 @@ const needed = [
   ["systemd-analyze", "systemd"],
   ["tcpdump", "tcpdump"],
   ["tshark", "tshark"],
+  ["chromium", "chromium"],
+  ["xmllint", "libxml2-utils"],
 ];
 
 const have = (program) =>

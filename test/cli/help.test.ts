@@ -15,6 +15,7 @@ const commands = [
   ["sysctl", "set"],
   ["sysctl", "persist"],
   ["sysctl", "unpersist"],
+  ["explain"],
 ];
 
 /** To accept a change on purpose: UPDATE_SNAPSHOTS=1 npm test -- cli/help */

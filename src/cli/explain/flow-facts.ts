@@ -24,7 +24,7 @@ export function factsOf(flow: FlowReport, moment: (ms: number) => string, span: 
     sideFact(flow, "a", moment),
     sideFact(flow, "b", moment),
     ...handshake(flow),
-    ...flow.inferred.keepalive.map((keepalive): Fact => ["keepalive", settingsText(keepalive)]),
+    ...flow.inferred.keepalive.map((keepalive): Fact => ["keepalive", settingsText(flow, keepalive)]),
     ...better(flow, moment, span),
     ...traffic(flow),
   ];
@@ -64,11 +64,15 @@ function precise(ms: number): string {
 }
 
 /** Keepalive as one side must have it set. */
-export function settingsText({ from, idleMs, intervalMs, count }: InferredKeepalive): string {
+export function settingsText({ verdict }: FlowReport, keepalive: InferredKeepalive): string {
+  const { from, idleMs, intervalMs, count } = keepalive;
+  // Only a connection that died of it shows how many probes it takes.
+  const died =
+    verdict?.timer === "keepalive" && verdict.state === "silent" && verdict.givenUp && verdict.by === from;
   const parts = [
     idleMs === null ? "on" : `idle ${formatDuration(idleMs)}`,
     ...(intervalMs === null ? [] : [`interval ${formatDuration(intervalMs)}`]),
-    ...(count > 1 ? [`${count} probes in a row unanswered at most`] : []),
+    ...(died ? [`count ${count}`] : count > 1 ? [`count at least ${count}`] : []),
   ];
   return `of ${from}, as seen: ${parts.join(", ")}`;
 }
@@ -86,7 +90,7 @@ function better({ verdict }: FlowReport, moment: (ms: number) => string, span: S
     ...(settings.userTimeoutMs === 0 ? [] : [`user timeout ${formatDuration(settings.userTimeoutMs)}`]),
   ].join(", ");
   const when = moment(span.untilMs - earlierMs);
-  return [["better", `${words} would have noticed at ${when}, ${formatDuration(earlierMs)} earlier`]];
+  return [["better", `with ${words}: noticed at ${when}, ${formatDuration(earlierMs)} earlier`]];
 }
 
 function traffic({ inferred: { keepaliveTraffic }, frames }: FlowReport): Fact[] {

@@ -51,7 +51,7 @@ ${explanation.problems.map(({ message }) => html`<p class="bad">${message}</p>`)
 <p class="dim">First frame at ${new Date(explanation.startedAt).toISOString()}; all times count from it. A connection's number is that of its first frame.</p>
 ${shown.length > 1 ? contents(shown) : null}
 ${shown.map((flow) => section(flow, explanation, frames))}
-${rest(gathering.wished - shown.length).map((line) => html`<p class="dim">${line}</p>`)}`;
+${rest(shown.length, gathering.wished).map((line) => html`<p class="dim">${line}</p>`)}`;
   return page(`${name}, explained by deadpeer`, body);
 }
 
@@ -89,7 +89,7 @@ function flowSequence(flow: FlowReport, { startedAt }: Explanation, frames: Fram
     description: sentenceOf(flow) || "The connection did not end in this capture.",
     a: { name: nameOf(flow, "a"), ...flow.a },
     b: { name: nameOf(flow, "b"), ...flow.b },
-    settings: flow.inferred.keepalive.map((keepalive) => `keepalive ${settingsText(keepalive)}`),
+    settings: flow.inferred.keepalive.map((keepalive) => `keepalive ${settingsText(flow, keepalive)}`),
     items: withNotes(items, verdictNotes(flow, span)),
     span,
   };

@@ -32,7 +32,7 @@ export function textReport(
   const sections = [
     [wrap(terminal, headline(name, explanation, gathering)), ...passedOver(explanation)].join("\n"),
     ...shown.map((flow) => flowText(flow, explanation, terminal)),
-    ...rest(gathering.wished - shown.length),
+    ...rest(shown.length, gathering.wished),
   ];
   return `${sections.join("\n\n")}\n`;
 }
@@ -53,10 +53,14 @@ export function passedOver({ skipped, skippedFor }: Explanation): string[] {
 }
 
 /** What is not shown. */
-export function rest(hidden: number): string[] {
-  return hidden === 0
-    ? []
-    : [`${plural(hidden, "more connection")}; --all shows every one, --port and --flow choose`];
+export function rest(shown: number, wished: number): string[] {
+  if (wished === shown) return [];
+  const how = "--all shows every one, --port and --flow choose";
+  return [
+    shown === 0
+      ? `Nobody died unheard in ${plural(wished, "connection")}; ${how}`
+      : `${plural(wished - shown, "more connection")}; ${how}`,
+  ];
 }
 
 function plural(count: number, what: string): string {
