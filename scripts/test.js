@@ -2,7 +2,7 @@
 // Arguments name test files or folders below test/, e.g. `npm test -- plan kernel/tcp-info`.
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
-import { bin, root, run } from "./tools.js";
+import { bin, copyScenarios, root, run } from "./tools.js";
 import { installDebianPackages } from "./debian-packages.js";
 
 const chosen = process.argv.slice(2);
@@ -15,6 +15,7 @@ if (chosen.length === 0) {
   run(bin("attw"), ["--pack", ".", "--profile", "esm-only", "--quiet"]);
 }
 run(bin("tsc"), ["-p", "tsconfig.test.json"]);
+copyScenarios(".build/src");
 
 const tests = readdirSync(`${root}test`, { recursive: true })
   .map(String)

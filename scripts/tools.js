@@ -1,7 +1,7 @@
 // What start, build and test share: installing this package's own dependencies and running programs.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
@@ -30,4 +30,13 @@ export function installDependencies() {
   // npm's own chatter goes to stderr, so that what we print stays ours.
   run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { stdio: ["ignore", 2, 2] });
   writeFileSync(stamp, wanted);
+}
+
+/** The lab's scenarios are data, which tsc leaves alone: puts them, and their schema, beside the compiled code. */
+export function copyScenarios(compiled) {
+  const from = `${root}src/lab`;
+  const to = `${root}${compiled}/lab`;
+  rmSync(`${to}/scenarios`, { recursive: true, force: true });
+  cpSync(`${from}/scenarios`, `${to}/scenarios`, { recursive: true });
+  cpSync(`${from}/scenario.schema.json`, `${to}/scenario.schema.json`);
 }

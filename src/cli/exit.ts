@@ -17,6 +17,8 @@ const missing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "feature-missing",
   "netlink-protocol",
   "syscall-failed",
+  "tool-missing",
+  "lab-failed",
 ]);
 
 export function statusOf(code: ErrorCode): number {

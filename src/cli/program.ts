@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { DeadpeerError } from "../errors.js";
 import { exitStatus, statusOf } from "./exit.js";
 import { explainCommand } from "./explain.js";
+import { labCommand } from "./lab.js";
 import { lsCommand } from "./ls.js";
 import { note } from "./note.js";
 import { planCommand } from "./plan.js";
@@ -19,7 +20,7 @@ export function createProgram(): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand(false)
     .showHelpAfterError(false);
-  for (const command of [planCommand(), lsCommand(), sysctlCommand(), explainCommand()])
+  for (const command of [planCommand(), lsCommand(), sysctlCommand(), explainCommand(), labCommand()])
     program.addCommand(command);
   overrideExits(program);
   return program;

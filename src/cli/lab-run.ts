@@ -1,0 +1,66 @@
+import { DeadpeerError } from "../errors.js";
+import { families } from "../lab/network.js";
+import type { ScenarioResult } from "../lab/run/result.js";
+import { runScenarios } from "../lab/run/batch.js";
+import { builtinScenarios, findScenario } from "../lab/scenario/load.js";
+import type { Scenario } from "../lab/scenario/schema.js";
+import { sweep } from "../lab/sweep.js";
+import { requireLabTools } from "../lab/tools.js";
+import { exitStatus } from "./exit.js";
+import type { LabRunOptions } from "./lab.js";
+import { keepUntilInterrupted } from "./lab-keep.js";
+import { Progress } from "./lab-progress.js";
+import { reportText } from "./lab-report-text.js";
+import { note } from "./note.js";
+import { interruptible } from "./sysctl/interrupt.js";
+
+/** `deadpeer lab run`; leaves `findings` in process.exitCode if a scenario fails. */
+export async function run(names: readonly string[], options: LabRunOptions): Promise<void> {
+  const results = await perform(chosen(names, options), options);
+  process.stdout.write(
+    options.json === true ? `${JSON.stringify(results, null, 2)}\n` : reportText(results, process.stdout),
+  );
+  if (!results.every(({ passed }: ScenarioResult) => passed)) process.exitCode = exitStatus.findings;
+}
+
+/** Runs scenarios with progress on stderr, after a sweep; Ctrl-C ends them and leaves nothing behind. */
+export async function perform(
+  scenarios: readonly Scenario[],
+  options: Pick<LabRunOptions, "keep" | "pcap" | "ipv4" | "ipv6">,
+): Promise<ScenarioResult[]> {
+  requireLabTools();
+  const swept = await sweep();
+  if (swept.length > 0) note(`removed what a killed lab had left: ${swept.length} namespaces`);
+  const progress = new Progress(process.stderr);
+  const results = await interruptible((signal) =>
+    runScenarios(scenarios, {
+      signal,
+      families: families.filter(
+        (family) => !((options.ipv4 && family === 6) || (options.ipv6 && family === 4)),
+      ),
+      ...(options.pcap === undefined ? {} : { pcapFolder: options.pcap }),
+      ...(options.keep === true ? { beforeEnd: (stage) => keepUntilInterrupted(stage, signal) } : {}),
+      onStart: (scenario, family) => progress.begin(scenario, family),
+      onResult: (result) => progress.end(result),
+    }),
+  );
+  progress.close();
+  return results;
+}
+
+function chosen(names: readonly string[], { all, ipv4, ipv6 }: LabRunOptions): Scenario[] {
+  if (all === true && names.length > 0)
+    throw new DeadpeerError("bad-option", "lab run: --all names every scenario; give names or --all");
+  if (ipv4 === true && ipv6 === true)
+    throw new DeadpeerError(
+      "bad-option",
+      "lab run: --ipv4 and --ipv6 leave nothing to run; without either, both are",
+    );
+  if (all === true) return builtinScenarios();
+  if (names.length === 0)
+    throw new DeadpeerError(
+      "bad-option",
+      "lab run: name scenarios (`deadpeer lab list` shows them), or give --all",
+    );
+  return names.map((name) => findScenario(name));
+}

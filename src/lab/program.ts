@@ -1,0 +1,113 @@
+import type { ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { DeadpeerError } from "../errors.js";
+import type { Host } from "./host.js";
+import type { Command, PeerEvent } from "./peers/protocol.js";
+
+const peer = fileURLToPath(new URL("peers/peer.js", import.meta.url));
+
+/** What a program on a host did: a peer's own words, or a command's output and end. */
+export type ProgramEvent =
+  | PeerEvent
+  | { readonly at: number; readonly event: "output"; readonly text: string }
+  | {
+      readonly at: number;
+      readonly event: "exit";
+      readonly code: number | null;
+      readonly signal: string | null;
+    };
+
+/** A process on a host of the lab, one of its own peers or any command. Its host ends it. */
+export class Program {
+  readonly #child: ChildProcess;
+  readonly #events: ProgramEvent[] = [];
+  readonly #waiting = new Set<() => void>();
+  #ended = false;
+
+  private constructor(child: ChildProcess, isPeer: boolean, take: (event: ProgramEvent) => void) {
+    this.#child = child;
+    const hear = (event: ProgramEvent): void => {
+      this.#events.push(event);
+      take(event);
+      for (const look of this.#waiting) look();
+    };
+    const printed = (text: string): void => hear({ at: Date.now(), event: "output", text });
+    const { stdin, stdout, stderr } = child;
+    // A peer that was killed reads no more.
+    stdin?.on("error", () => {});
+    if (stdout !== null)
+      createInterface({ input: stdout }).on("line", (line) => {
+        if (isPeer) hear(JSON.parse(line) as PeerEvent);
+        else printed(line);
+      });
+    if (stderr !== null) createInterface({ input: stderr }).on("line", printed);
+    child.once("error", (error) => {
+      this.#ended = true;
+      hear({ at: Date.now(), event: "failed", message: error.message });
+    });
+    child.once("exit", (code, signal) => {
+      this.#ended = true;
+      hear({ at: Date.now(), event: "exit", code, signal });
+    });
+  }
+
+  /** Starts one of the lab's own peers. */
+  static peer(host: Host, take: (event: ProgramEvent) => void): Program {
+    // NODE_OPTIONS of the lab's own process (a debugger, a test runner's hooks) are not for its peers.
+    const { NODE_OPTIONS: _, NODE_V8_COVERAGE: __, ...env } = process.env;
+    return new Program(host.spawn(process.execPath, [peer], { stdio: "pipe", env }), true, take);
+  }
+
+  static command(host: Host, command: readonly string[], take: (event: ProgramEvent) => void): Program {
+    const [program = "", ...args] = command;
+    return new Program(host.spawn(program, args, { stdio: "pipe" }), false, take);
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  tell(command: Command): void {
+    this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /**
+   * Waits for something that the program says, or has said.
+   *
+   * @throws DeadpeerError `lab-failed` if it ends before, or says that it cannot.
+   */
+  async until(
+    what: string,
+    matches: (event: ProgramEvent) => boolean,
+    fails: (event: ProgramEvent) => boolean = () => false,
+  ): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const look = (): void => {
+        const trouble = this.#events.find(
+          (event) => event.event === "failed" || event.event === "exit" || fails(event),
+        );
+        if (this.#events.some(matches)) resolve();
+        else if (trouble === undefined) return;
+        else
+          reject(
+            new DeadpeerError(
+              "lab-failed",
+              `a program ended before it was ${what}: ${JSON.stringify(trouble)}`,
+            ),
+          );
+        this.#waiting.delete(look);
+      };
+      this.#waiting.add(look);
+      look();
+    });
+  }
+}

@@ -1,0 +1,80 @@
+import { setMaxListeners } from "node:events";
+import { families, type Family } from "../network.js";
+import type { Scenario } from "../scenario/schema.js";
+import type { ScenarioResult } from "./result.js";
+import { type RunOptions, runScenario } from "./runner.js";
+
+/** Runs mostly wait for timers of the kernel; what they cost is the looking, some hundredths of a processor each. */
+const atOnce = 12;
+/** Making hosts and starting programs is work, and would make the others' programs late: as many as the smallest machine has cores. */
+const settingUpAtOnce = 2;
+
+export interface BatchOptions extends RunOptions {
+  readonly families?: readonly Family[];
+  /** Told of each run as it begins and ends. */
+  readonly onStart?: (scenario: Scenario, family: Family) => void;
+  readonly onResult?: (result: ScenarioResult) => void;
+}
+
+/**
+ * Runs scenarios side by side, each over every family it makes sense for. Each run has hosts of its own, so none disturbs another.
+ *
+ * @returns the results in the order of the scenarios.
+ * @throws DeadpeerError `aborted` if the signal fires, once everything is gone.
+ */
+export async function runScenarios(
+  scenarios: readonly Scenario[],
+  options: BatchOptions = {},
+): Promise<ScenarioResult[]> {
+  const wanted = scenarios.flatMap((scenario) =>
+    (options.families ?? families)
+      .filter((family) => scenario.families?.includes(family) ?? true)
+      .map((family) => ({ scenario, family })),
+  );
+  // One listener for each run that waits: many, and no leak.
+  if (options.signal !== undefined) setMaxListeners(0, options.signal);
+  const slots = new Turns(atOnce);
+  const settingUp = new Turns(settingUpAtOnce);
+  const turn = options.turn ?? (() => settingUp.take());
+  const runs = wanted.map(async ({ scenario, family }) => {
+    const done = await slots.take();
+    try {
+      options.onStart?.(scenario, family);
+      const result = await runScenario(scenario, family, { ...options, turn });
+      options.onResult?.(result);
+      return result;
+    } finally {
+      done();
+    }
+  });
+  // All must have cleaned up before an error may end the process.
+  const settled = await Promise.allSettled(runs);
+  return settled.map((run) => {
+    if (run.status === "rejected") throw run.reason;
+    return run.value;
+  });
+}
+
+/** Lets so many through at a time, in the order in which they came. */
+class Turns {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(free: number) {
+    this.#free = free;
+  }
+
+  /** Resolves with what gives the turn back; calling that twice does no harm. */
+  async take(): Promise<() => void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    let given = false;
+    return () => {
+      if (given) return;
+      given = true;
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    };
+  }
+}

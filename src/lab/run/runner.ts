@@ -1,0 +1,255 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DeadpeerError } from "../../errors.js";
+import type { Verdict } from "../../verdict/verdict.js";
+import type { Family } from "../network.js";
+import type { ProgramEvent } from "../program.js";
+import type { Scenario } from "../scenario/schema.js";
+import { act } from "./actions.js";
+import { evaluate } from "./evaluate.js";
+import { KernelWatch } from "./kernel-watch.js";
+import type { ScenarioResult } from "./result.js";
+import { Stage } from "./stage.js";
+import type { KernelEvent, LabEvent } from "./timeline.js";
+import { WireCapture } from "./wire.js";
+import { Wires } from "./wires.js";
+
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+  /** A folder in which captures are kept. */
+  readonly pcapFolder?: string;
+  /** Called when all is over, with the hosts still standing; they go when it resolves. */
+  readonly beforeEnd?: (stage: Stage) => Promise<void>;
+  /** Called when the scenario could begin to be set up; resolves when it may. The function that it gives is called when it is. */
+  readonly turn?: () => Promise<() => void>;
+}
+
+/**
+ * Runs a scenario over one family and compares what was seen with what was expected. What goes wrong in the lab itself is a
+ * failed result, too, with its `problem`.
+ *
+ * @throws DeadpeerError `aborted` if the signal fires; nothing is left behind then.
+ * @example (await runScenario(findScenario("cut-off"), 4)).passed
+ */
+export async function runScenario(
+  scenario: Scenario,
+  family: Family,
+  options: RunOptions = {},
+): Promise<ScenarioResult> {
+  const run = new Run(scenario, family, options);
+  try {
+    await run.perform();
+  } catch (error) {
+    if (options.signal?.aborted === true)
+      throw new DeadpeerError("aborted", "the lab was interrupted; its hosts are gone", { cause: error });
+    if (!(error instanceof DeadpeerError)) throw error;
+    run.problem = error.message;
+  }
+  return run.result();
+}
+
+class Run {
+  problem: string | null = null;
+  readonly #scenario: Scenario;
+  readonly #family: Family;
+  readonly #options: RunOptions;
+  readonly #began = performance.now();
+  readonly #program: { readonly program: string; readonly host: string; readonly said: ProgramEvent }[] = [];
+  readonly #lab: LabEvent[] = [];
+  readonly #marks = new Map<string, number>();
+  #startedAt = 0;
+  /** What the end of the hosts does to the programs is no part of the scenario. */
+  #over = false;
+  #watch: KernelWatch | null = null;
+  #wires: Wires | null = null;
+  #pcaps: Record<string, string> = {};
+  #hosts: ScenarioResult["hosts"] = [];
+
+  constructor(scenario: Scenario, family: Family, options: RunOptions) {
+    this.#scenario = scenario;
+    this.#family = family;
+    this.#options = options;
+  }
+
+  async perform(): Promise<void> {
+    const { signal, turn } = this.#options;
+    const done = await turn?.();
+    let stage: Stage;
+    try {
+      const listen = (program: string, host: string, said: ProgramEvent): void => {
+        if (!this.#over) this.#program.push({ program, host, said });
+      };
+      stage = await Stage.build(this.#scenario, this.#family, listen, signal);
+    } catch (error) {
+      done?.();
+      throw error;
+    }
+    const folder = mkdtempSync(join(tmpdir(), `${stage.network.prefix}-`));
+    try {
+      await this.#perform(stage, folder, done);
+      await this.#options.beforeEnd?.(stage);
+    } finally {
+      done?.();
+      this.#watch?.[Symbol.dispose]();
+      await stage[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  async #perform(stage: Stage, folder: string, settled?: () => void): Promise<void> {
+    const { signal } = this.#options;
+    this.#hosts = stage.network.all.map((host) => ({ name: host.role, address: host.address(this.#family) }));
+    const captures = await Promise.all([
+      Promise.all(
+        this.#captured().map((name) =>
+          WireCapture.start(stage.network.host(name), join(folder, `${name}.pcap`)),
+        ),
+      ),
+      stage.startAll(),
+    ]).then(([started]) => started);
+    settled?.();
+    const watch = new KernelWatch([...stage.network.hosts.values()]);
+    this.#watch = watch;
+    this.#startedAt = this.#timeZero();
+    watch.begin(this.#startedAt);
+    for (const step of this.#scenario.steps) {
+      await this.#until(step.at);
+      await act(stage, step);
+      const atMs = Date.now() - this.#startedAt;
+      if (step.name !== undefined) this.#marks.set(step.name, atMs);
+      const { at: _, name, ...action } = step;
+      const [[verb, details]] = Object.entries(action) as [[string, unknown]];
+      this.#lab.push({ atMs, source: "lab", action: verb, name: name ?? null, details });
+    }
+    await this.#until(this.#scenario.lasts);
+    signal?.throwIfAborted();
+    this.#over = true;
+    watch[Symbol.dispose]();
+    await Promise.all(captures.map((capture) => capture.stop()));
+    this.#wires = await Wires.read(captures, this.#startedAt, this.#names(stage));
+    this.#keep(captures);
+  }
+
+  /** The moment in which all connections stood: that of the last one to say so. */
+  #timeZero(): number {
+    const times = this.#program.filter(({ said }) => said.event === "connected").map(({ said }) => said.at);
+    return times.length === 0 ? Date.now() : Math.max(...times);
+  }
+
+  async #until(atMs: number): Promise<void> {
+    const waitMs = this.#startedAt + atMs - Date.now();
+    const { signal } = this.#options;
+    if (waitMs > 0) await sleep(waitMs, undefined, signal === undefined ? {} : { signal });
+  }
+
+  #subject(): string | null {
+    const { subject, programs } = this.#scenario;
+    return subject ?? Object.values(programs).flatMap(({ connect }) => Object.keys(connect ?? {}))[0] ?? null;
+  }
+
+  #subjectHost(): string {
+    const { programs, hosts } = this.#scenario;
+    const subject = this.#subject();
+    const owner = Object.values(programs).find(
+      ({ connect }) => subject !== null && connect !== undefined && subject in connect,
+    );
+    return owner?.host ?? Object.keys(hosts)[0] ?? "";
+  }
+
+  #captured(): readonly string[] {
+    return this.#scenario.capture ?? [this.#subjectHost()];
+  }
+
+  #names(stage: Stage): { hosts: Map<string, string>; connections: Map<string, string> } {
+    const hosts = new Map<string, string>();
+    for (const host of stage.network.hosts.values()) hosts.set(host.address(this.#family), host.role);
+    const connections = new Map<string, string>();
+    for (const { said } of this.#program)
+      if (said.event === "connected") connections.set(said.local, said.connection);
+    return { hosts, connections };
+  }
+
+  #keep(captures: readonly WireCapture[]): void {
+    const folder = this.#options.pcapFolder;
+    if (folder === undefined) return;
+    mkdirSync(folder, { recursive: true });
+    for (const { host, file } of captures) {
+      const kept = join(folder, `${this.#scenario.name}-ipv${this.#family}-${host.role}.pcap`);
+      copyFileSync(file, kept);
+      this.#pcaps[host.role] = kept;
+    }
+  }
+
+  #events(): LabEvent[] {
+    const events: LabEvent[] = [...this.#lab, ...(this.#wires?.events ?? [])];
+    for (const { program, host, said } of this.#program) {
+      if (said.event === "ready") continue;
+      const { at, ...rest } = said;
+      events.push({ atMs: at - this.#startedAt, source: "program", host, program, ...rest });
+    }
+    for (const event of this.#watch?.events ?? []) events.push(this.#named(event));
+    return events.sort((one, other) => one.atMs - other.atMs);
+  }
+
+  /** The kernel knows endpoints, the programs know whose they are. */
+  #named(event: KernelEvent): KernelEvent {
+    const names = this.#wires?.connections;
+    return { ...event, connection: names?.get(event.local) ?? names?.get(event.remote) ?? null };
+  }
+
+  #verdict(): Verdict | null {
+    const subject = this.#subject();
+    for (const { said } of this.#program)
+      if (said.event === "verdict" && said.connection === subject) return said.verdict;
+    return null;
+  }
+
+  result(): ScenarioResult {
+    const scenario = this.#scenario;
+    const observed = this.#events();
+    const lateMs = this.#watch?.lateMs ?? 0;
+    const expected =
+      this.problem !== null || this.#watch === null || this.#wires === null
+        ? []
+        : evaluate(scenario, this.#family, {
+            events: observed,
+            marks: this.#marks,
+            watch: this.#watch,
+            wires: this.#wires,
+            lateMs,
+          });
+    const subjectHost = this.#subjectHost();
+    return {
+      name: scenario.name,
+      family: this.#family,
+      title: scenario.title,
+      belief: scenario.belief ?? null,
+      outcome: scenario.outcome,
+      passed: this.problem === null && expected.every(({ passed }) => passed),
+      problem: this.problem,
+      durationMs: Math.round(performance.now() - this.#began),
+      startedAt: this.#startedAt,
+      lastsMs: scenario.lasts,
+      lateMs,
+      hosts: this.#hosts,
+      connections: Object.entries(scenario.programs).flatMap(([program, { host, connect }]) =>
+        Object.entries(connect ?? {}).map(([name, { to, port, settings }]) => ({
+          name,
+          program,
+          from: host,
+          to,
+          port,
+          settings: settings ?? null,
+        })),
+      ),
+      expected,
+      observed,
+      verdict: this.#verdict(),
+      wireVerdict: this.#wires?.verdict(subjectHost, this.#subject()) ?? null,
+      pcap: this.#pcaps[subjectHost] ?? null,
+      pcaps: this.#pcaps,
+    };
+  }
+}

@@ -1,0 +1,62 @@
+import { readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { namespaceAt } from "../kernel/namespaces.js";
+import { processIds, processNamespace } from "../kernel/processes.js";
+import { isOrphaned } from "./names.js";
+import { ip } from "./tools.js";
+
+const namedNamespaces = "/run/netns";
+
+/**
+ * Removes what labs left whose process was killed or crashed: their namespaces, the processes still inside, their folders. Labs
+ * of living processes are not touched.
+ *
+ * @returns the names of the namespaces that are gone now.
+ */
+export async function sweep(): Promise<string[]> {
+  for (const folder of entries(tmpdir()).filter(isOrphaned))
+    rmSync(join(tmpdir(), folder), { recursive: true, force: true });
+  const orphaned = entries(namedNamespaces).filter(isOrphaned);
+  if (orphaned.length === 0) return orphaned;
+  killInside(orphaned);
+  for (const name of orphaned) await deleteNamespace(name);
+  return orphaned;
+}
+
+/** Deletes a namespace by name; another sweep may have been quicker. */
+async function deleteNamespace(name: string): Promise<void> {
+  try {
+    await ip([`netns delete ${name}`]);
+  } catch (error) {
+    if (entries(namedNamespaces).includes(name)) throw error;
+  }
+}
+
+/** A process keeps its namespace alive, name or no name. */
+function killInside(names: readonly string[]): void {
+  const ids = new Set<string>();
+  for (const name of names) {
+    try {
+      ids.add(namespaceAt(name).id);
+    } catch {
+      // A name without a namespace behind it: only the name is left to be deleted.
+    }
+  }
+  for (const pid of processIds()) {
+    try {
+      const id = processNamespace(pid);
+      if (id !== null && ids.has(id)) process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended meanwhile, or may not be looked at: a lab's processes may.
+    }
+  }
+}
+
+function entries(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
