@@ -9,9 +9,10 @@ import { settingsWords } from "./settings-words.js";
 
 /** Where the results are from. */
 export interface Occasion {
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly kernel: string;
+  /** Milliseconds since 1970; null: nothing could be run. */
+  readonly at: number | null;
+  /** null: not known. */
+  readonly kernel: string | null;
 }
 
 /** One scenario with its results, over one or both families, and the diagrams of each. */
@@ -35,8 +36,12 @@ export function labPage(chapters: readonly Chapter[], { at, kernel }: Occasion):
     failed === 0
       ? html`<span class="good">all ${results.length} runs went as expected</span>`
       : html`<span class="bad">${failed} of ${results.length} runs did not go as expected</span>`;
+  const where = [
+    ...(kernel === null ? [] : [`Linux ${kernel}`]),
+    ...(at === null ? [] : [`${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`]),
+  ].join(", ");
   const body = html`<h1>What a kernel does when the other side is gone</h1>
-<p>${chapters.length} scenarios, ${verdict}. Linux ${kernel}, ${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC.</p>
+<p>${chapters.length} scenarios, ${verdict}. ${where}</p>
 <p class="dim">Each scenario ran on hosts of its own, made of network namespaces with a router between, with real programs, real faults and the real kernel. Diagrams are drawn from the packets captured there; 0 is the moment in which all connections stood. Where time is cut short the lifelines are broken and the time is written.</p>
 ${contents(chapters)}
 ${chapters.map(chapterSection)}`;

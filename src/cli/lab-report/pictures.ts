@@ -1,4 +1,4 @@
-import { createReadStream } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
 import {
   type Explanation,
   explainCapture,
@@ -22,7 +22,8 @@ type Verdictive = ProgramEvent & { readonly verdict: Verdict };
 
 /** The diagrams of a result, drawn from its capture: the connections that the scenario names. */
 export async function picturesOf(result: ScenarioResult): Promise<Sequence[]> {
-  if (result.pcap === null) return [];
+  // A capture that was kept once may be gone by now.
+  if (result.pcap === null || !existsSync(result.pcap)) return [];
   const named = new Map(connections(result).map((event) => [event.local, event.connection]));
   const found: FlowReport[] = [];
   const explanation = await explainCapture(createReadStream(result.pcap), {
