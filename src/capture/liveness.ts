@@ -34,6 +34,8 @@ export function followLiveness(flow: Flow, from: Half, to: Half, segment: Segmen
 
 /** A segment of the other side ends whatever this side was waiting for. */
 function hearFrom(waiter: Half, marks: number, { wireBytes }: Segment): void {
+  // Whoever sent an RST has given up: what comes later answers nothing.
+  if (waiter.rstFrame !== 0) return;
   const { silence } = waiter;
   waiter.broken = silence;
   if (silence === null) return;

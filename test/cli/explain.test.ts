@@ -70,6 +70,13 @@ describe("what the text says", () => {
     assert.match(stdout, /19 of 27 packets, 760 bytes, went into keepalive/);
   });
 
+  test("who gave up stays in the right, though the other side speaks later and is refused", () => {
+    const survivor = cutOff().unheard(580_000, 1, 14).reset(580_000.1, 0);
+    const { stdout } = explain([made("survivor.pcap", captureOf(survivor))]);
+    assert.match(stdout, /1 connection: 1 silent/);
+    assert.match(stdout, /noticed by a after 1m 30s, by the keepalive timer/);
+  });
+
   test("repetition is counted, not listed", () => {
     assert.match(explain(["cut.pcap"]).stdout, /⋮ +5 × keep-alive, 5 × keep-alive-ack, until/);
   });
