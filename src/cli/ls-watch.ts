@@ -14,6 +14,9 @@ import { type Terminal, terminalOf, wrap } from "./output.js";
 /** Faster than this nobody can read, and the looking itself would be the load. */
 const shortestIntervalMs = 200;
 
+/** Node's timers count milliseconds in 31 bits; a longer wait would be none at all. */
+const longestIntervalMs = 2_147_483_647;
+
 /** The alternate screen leaves what stood in the terminal before as it was (DEC private mode 1049); the cursor only flickers. */
 const enterScreen = "\u001B[?1049h\u001B[?25l";
 const leaveScreen = "\u001B[?25h\u001B[?1049l";
@@ -43,6 +46,8 @@ export async function watch(options: SurveyOptions, interval: string, group: boo
       "bad-duration",
       `--watch: ${interval} is too short; the least is ${shortestIntervalMs}ms`,
     );
+  if (intervalMs > longestIntervalMs)
+    throw new DeadpeerError("bad-duration", `--watch: ${interval} is too long; the most is 24d`);
   const ended = new AbortController();
   const end = (): void => ended.abort();
   process.on("SIGINT", end).on("SIGTERM", end);

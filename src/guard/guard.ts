@@ -45,7 +45,7 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
   readonly #startedMonotonic: number;
   readonly #ownDestroy: PropertyDescriptor | undefined;
   readonly #guardedDestroy: Destroy;
-  readonly #signal: AbortSignal | undefined;
+  #signals: readonly AbortSignal[] = [];
   #settings: Settings;
   #applied: Applied | null = null;
   #handle: unknown = null;
@@ -65,8 +65,7 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
     this.#connecting = socket.pending;
     // Before anything is attached: what this throws must leave the socket as it was.
     if (isSettable(socket)) this.#apply();
-    this.#signal = signal;
-    if (signal !== undefined) closeOnAbort(signal, this);
+    if (signal !== undefined) this.closeOn(signal);
 
     this.#ownDestroy = Object.getOwnPropertyDescriptor(socket, "_destroy");
     this.#guardedDestroy = this.#wrapDestroy();
@@ -118,6 +117,13 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
     }
   }
 
+  /** Closes the guard when the signal fires; every signal it was given counts. */
+  closeOn(signal: AbortSignal): void {
+    if (this.#closed || this.#signals.includes(signal)) return;
+    this.#signals = [...this.#signals, signal];
+    closeOnAbort(signal, this);
+  }
+
   /** Lets go of the socket, which keeps its settings and lives on; no verdict follows. */
   close(): void {
     if (this.#closed) return;
@@ -162,7 +168,7 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
 
   #release(): void {
     const socket = this.#socket as GuardedSocket;
-    if (this.#signal !== undefined) forgetOnAbort(this.#signal, this);
+    for (const signal of this.#signals) forgetOnAbort(signal, this);
     socket.off("end", onEnd);
     socket.off("connectionAttempt", onAttempt);
     socket.off("connect", onConnect);
@@ -224,7 +230,7 @@ function handleOf(socket: Socket): unknown {
  *
  * Off Linux, and without koffi, it sets what Node itself can; `applied.missing` says what could not be set.
  *
- * Guarding a socket again changes its settings and returns the guard it has.
+ * Guarding a socket again changes its settings and returns the guard it has; a signal given then ends it as well.
  *
  * @param wanted a plan, what to plan for, or settings; plan once for many sockets.
  * @throws DeadpeerError `no-socket`, `value-refused` if the kernel refuses or does not keep a setting, `feature-missing`,
@@ -240,5 +246,6 @@ export function guard(given: unknown, wanted: Wanted, options: GuardOptions = {}
   const present = (socket as GuardedSocket)[guardOf];
   if (present === undefined) return new Guard(socket, settingsFrom(wanted), options);
   present.change(wanted);
+  if (options.signal !== undefined) present.closeOn(options.signal);
   return present;
 }

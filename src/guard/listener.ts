@@ -103,6 +103,9 @@ export function guardListener(
   wanted: Wanted,
   { signal }: { readonly signal?: AbortSignal } = {},
 ): ListenerGuard {
+  // For callers without a type checker: plain objects have neither a listening socket nor events.
+  if (!(server instanceof EventEmitter) || typeof (server as Partial<Server>).listen !== "function")
+    throw new DeadpeerError("no-socket", "guardListener: give a server, such as http.createServer() makes");
   if (signal?.aborted === true)
     throw new DeadpeerError("aborted", "guardListener: the signal was already aborted");
   return new ListenerGuard(server, settingsFrom(wanted), signal);

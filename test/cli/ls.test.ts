@@ -260,6 +260,7 @@ describe("the command", () => {
     [["--cgroup", "/no/such"], /no cgroup/],
     [["--netns", "dp-no-such"], /no network namespace/],
     [["--path", "aws-nbl"], /did you mean aws-nlb/],
+    [["--watch", "99999999h"], /--watch: 99999999h is too long/],
     [["--watch", "1ms"], /--watch: 1ms is too short/],
     [["--watch", "--json"], /--watch.*--json/],
     [["--watch", "--check"], /--watch.*--check/],

@@ -353,6 +353,16 @@ describe("a guard lets the socket be", () => {
     assert.equal(getEventListeners(signal, "abort").length, 0);
   });
 
+  test("a signal given to a second guard() ends the guard as well", () => {
+    const [first, second] = [new AbortController(), new AbortController()];
+    const socket = new Socket();
+    const guarded = guard(socket, settings, { signal: first.signal });
+    assert.equal(guard(socket, settings, { signal: second.signal }), guarded);
+    second.abort();
+    assert.equal(guarded.active, false);
+    assert.equal(getEventListeners(first.signal, "abort").length, 0);
+  });
+
   test("an aborted signal is refused", async () => {
     await using connection = await loopbackConnection();
     throwsCode(() => guard(connection.client, settings, { signal: AbortSignal.abort() }), "aborted");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
@@ -64,6 +64,14 @@ describe("a guarded listener", () => {
     abort.abort();
     assert.equal(server.listenerCount("listening"), 0);
     server.close();
+  });
+
+  test("what is no server is refused", () => {
+    for (const odd of [{}, null, new EventEmitter()])
+      assert.throws(
+        () => guardListener(odd as never, settings),
+        (thrown) => thrown instanceof DeadpeerError && thrown.code === "no-socket",
+      );
   });
 
   test("a refusal is loud: thrown at once, or as an 'error' of the guard", async () => {
