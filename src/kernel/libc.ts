@@ -27,6 +27,7 @@ export interface Libc {
   getsockopt(fd: number, level: number, name: number, value: Buffer, length: Buffer): number;
   setsockopt(fd: number, level: number, name: number, value: Buffer, length: number): number;
   setns(fd: number, kind: number): number;
+  ioctl(fd: number, request: number, argument: Buffer): number;
   /** syscall(2) with up to four integer arguments, for calls that the C library may not wrap. */
   syscall(number: number, a: number, b: number, c: number, d: number): number;
 }
@@ -76,6 +77,7 @@ function load(): Loaded | DeadpeerError {
         getsockopt: lib.func("int getsockopt(int, int, int, void *, void *)"),
         setsockopt: lib.func("int setsockopt(int, int, int, const void *, uint32_t)"),
         setns: lib.func("int setns(int, int)"),
+        ioctl: lib.func("int ioctl(int, unsigned long, void *)"),
         syscall: lib.func("long syscall(long, long, long, long, long)"),
       },
     };

@@ -23,10 +23,13 @@ const counterpart: Readonly<Partial<Record<Rejection, Rejection>>> = {
 /** The faults of one network, as rules of its router and changes to its links. */
 export class Faults {
   readonly #network: Network;
+  readonly #portOf: (connection: string) => number;
   #chains = 0;
 
-  constructor(network: Network) {
+  /** @param portOf the port from which a connection was made. */
+  constructor(network: Network, portOf: (connection: string) => number) {
     this.#network = network;
+    this.#portOf = portOf;
   }
 
   /** The router drops packets; `share` in percent, all of them without it. */
@@ -101,9 +104,10 @@ export class Faults {
     return () => nft(router, `flush chain ${chain}`);
   }
 
-  #matches({ from, to, between, port }: PathSpec, family: Family): string[] {
+  #matches({ from, to, between, port: given, connection }: PathSpec, family: Family): string[] {
     const ways: (readonly [string | undefined, string | undefined])[] =
       between === undefined ? [[from, to]] : [between, [between[1], between[0]]];
+    const port = connection === undefined ? given : this.#portOf(connection);
     // Whoever uses the port: a fault that lies on one way only says so by from and to.
     const ports = port === undefined ? [""] : [`tcp dport ${port}`, `tcp sport ${port}`];
     return ways.flatMap(([source, destination]) =>

@@ -17,6 +17,8 @@ export interface HostIdentity {
 const hostSysctls: Readonly<Record<string, string | number>> = {
   // The machine's default may be one that paces with timers of its own (bbr).
   "net.ipv4.tcp_congestion_control": "reno",
+  // By default as many as half the table of connections, which is small here (Network).
+  "net.ipv4.tcp_max_tw_buckets": 65_536,
   "net.ipv6.conf.default.accept_ra": 0,
   // Looking for duplicates of a link-local address takes a second in which no neighbour can be asked for (ndisc_solicit).
   "net.ipv6.conf.all.accept_dad": 0,

@@ -1,3 +1,5 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { inNamespace } from "../kernel/namespaces.js";
 import { Host } from "./host.js";
 import { newLabPrefix } from "./names.js";
 import { ip, nft } from "./tools.js";
@@ -9,6 +11,8 @@ export interface HostPlan {
   /** Sysctls of the host, by name. */
   readonly sysctls?: Readonly<Record<string, string | number>>;
 }
+
+const childTableSize = "/proc/sys/net/ipv4/tcp_child_ehash_entries";
 
 const routerSysctls: Readonly<Record<string, number>> = {
   "net.ipv4.ip_forward": 1,
@@ -83,7 +87,8 @@ export class Network implements AsyncDisposable {
     const host = this.host(name);
     await host.crash();
     await ip([`link delete ${host.role}`], this.router.namespaceName);
-    await ip([`netns delete ${host.namespaceName}`, `netns add ${host.namespaceName}`]);
+    await ip([`netns delete ${host.namespaceName}`]);
+    await this.#addNamespaces([host]);
     host.writeSysctls();
     await ip([this.#link(host)]);
     await host.configure();
@@ -96,8 +101,10 @@ export class Network implements AsyncDisposable {
   }
 
   async #make(): Promise<void> {
-    await ip(this.all.map((host) => `netns add ${host.namespaceName}`));
-    for (const host of this.all) host.writeSysctls();
+    await ip([`netns add ${this.router.namespaceName}`]);
+    this.router.writeSysctls();
+    await this.#addNamespaces([...this.hosts.values()]);
+    for (const host of this.hosts.values()) host.writeSysctls();
     await ip([...this.hosts.values()].map((host) => this.#link(host)));
     const ends = [...this.hosts.values()].flatMap((host) => this.#routerEnd(host));
     await Promise.all([
@@ -108,6 +115,18 @@ export class Network implements AsyncDisposable {
       ),
       ...[...this.hosts.values()].map((host) => host.configure()),
     ]);
+  }
+
+  /**
+   * Made from inside the router, which tells those that come from it to have a table of connections of their own, and a small one:
+   * who lists the sockets of a host walks through all of the machine's else, tens of milliseconds where there are many.
+   */
+  async #addNamespaces(hosts: readonly Host[]): Promise<void> {
+    await inNamespace(this.router.namespace, () => {
+      // Linux 6.1.
+      if (existsSync(childTableSize)) writeFileSync(childTableSize, "1024");
+      return { added: ip(hosts.map((host) => `netns add ${host.namespaceName}`)) };
+    }).added;
   }
 
   #link(host: Host): string {

@@ -54,9 +54,19 @@ export class Program {
 
   /** Starts one of the lab's own peers. */
   static peer(host: Host, take: (event: ProgramEvent) => void): Program {
+    return Program.script(host, peer, [], take);
+  }
+
+  /** Starts a program of the lab's own that speaks as peers do. */
+  static script(
+    host: Host,
+    file: string,
+    args: readonly string[],
+    take: (event: ProgramEvent) => void,
+  ): Program {
     // NODE_OPTIONS of the lab's own process (a debugger, a test runner's hooks) are not for its peers.
     const { NODE_OPTIONS: _, NODE_V8_COVERAGE: __, ...env } = process.env;
-    return new Program(host.spawn(process.execPath, [peer], { stdio: "pipe", env }), true, take);
+    return new Program(host.spawn(process.execPath, [file, ...args], { stdio: "pipe", env }), true, take);
   }
 
   static command(host: Host, command: readonly string[], take: (event: ProgramEvent) => void): Program {

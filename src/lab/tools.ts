@@ -58,11 +58,17 @@ export function runTool(tool: Tool, args: readonly string[], input = ""): Promis
   });
 }
 
-/** Runs `ip` with a batch of its own lines; in a namespace if one is named. */
-export async function ip(lines: readonly string[], namespace?: string): Promise<void> {
+/**
+ * Runs `ip` with a batch of its own lines.
+ *
+ * @param namespace by name; this process's without it.
+ * @param family for lines that do not tell it by an address.
+ */
+export async function ip(lines: readonly string[], namespace?: string, family: 4 | 6 = 4): Promise<void> {
   if (lines.length === 0) return;
   const where = namespace === undefined ? [] : ["-n", namespace];
-  await runTool("ip", [...where, "-batch", "-"], `${lines.join("\n")}\n`);
+  const which = family === 6 ? ["-6"] : [];
+  await runTool("ip", [...where, ...which, "-batch", "-"], `${lines.join("\n")}\n`);
 }
 
 /** Loads a file of nftables rules in a namespace, all or nothing. */

@@ -10,7 +10,7 @@ import type { Wires } from "./wires.js";
 /** All that was seen in a run. */
 export interface Seen {
   readonly events: readonly LabEvent[];
-  /** When each named step was done, since time 0. */
+  /** When each named step began, since time 0. */
   readonly marks: ReadonlyMap<string, number>;
   readonly watch: KernelWatch;
   readonly wires: Wires;
@@ -222,5 +222,7 @@ function said(event: LabEvent): string {
   }
   const errno = "errno" in event ? ` ${event.errno}` : "";
   const text = "text" in event && event.text !== "" ? ` ${JSON.stringify(event.text.slice(0, 30))}` : "";
-  return `${event.event}${errno}${text}`;
+  const took =
+    event.event === "exchanged" ? ` ${event.times} over ${event.connections} in ${event.tookMs} ms` : "";
+  return `${event.event}${errno}${text}${took}`;
 }

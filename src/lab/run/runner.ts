@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeadpeerError } from "../../errors.js";
-import type { Verdict } from "../../verdict/verdict.js";
 import type { Family } from "../network.js";
 import type { ProgramEvent } from "../program.js";
-import type { Scenario } from "../scenario/schema.js";
+import type { Scenario, Step } from "../scenario/schema.js";
 import { act } from "./actions.js";
+import { agreements, deathsIn } from "./agreement.js";
 import { evaluate } from "./evaluate.js";
 import { KernelWatch } from "./kernel-watch.js";
 import type { ScenarioResult } from "./result.js";
@@ -114,22 +114,36 @@ class Run {
     this.#watch = watch;
     this.#startedAt = this.#timeZero();
     watch.begin(this.#startedAt);
-    for (const step of this.#scenario.steps) {
-      await this.#until(step.at);
-      await act(stage, step);
-      const atMs = Date.now() - this.#startedAt;
-      if (step.name !== undefined) this.#marks.set(step.name, atMs);
-      const { at: _, name, ...action } = step;
-      const [[verb, details]] = Object.entries(action) as [[string, unknown]];
-      this.#lab.push({ atMs, source: "lab", action: verb, name: name ?? null, details });
-    }
-    await this.#until(this.#scenario.lasts);
+    const lateMs = await this.#steps(stage);
+    // What follows the last step gets its time also where the step came late.
+    await this.#until(this.#scenario.lasts + lateMs);
     signal?.throwIfAborted();
     this.#over = true;
     watch[Symbol.dispose]();
     await Promise.all(captures.map((capture) => capture.stop()));
     this.#wires = await Wires.read(captures, this.#startedAt, this.#names(stage));
     this.#keep(captures);
+  }
+
+  /** @returns how late the latest step was. */
+  async #steps(stage: Stage): Promise<number> {
+    let lateMs = 0;
+    for (const steps of atOnce(this.#scenario.steps)) {
+      await this.#until(steps[0]?.at ?? 0);
+      await Promise.all(
+        steps.map(async (step) => {
+          // When it begins: what it does may be seen before the lab itself gets on.
+          const atMs = Date.now() - this.#startedAt;
+          await act(stage, step);
+          lateMs = Math.max(lateMs, Date.now() - this.#startedAt - step.at);
+          if (step.name !== undefined) this.#marks.set(step.name, atMs);
+          const { at: _, name, ...action } = step;
+          const [[verb, details]] = Object.entries(action) as [[string, unknown]];
+          this.#lab.push({ atMs, source: "lab", action: verb, name: name ?? null, details });
+        }),
+      );
+    }
+    return lateMs;
   }
 
   /** The moment in which all connections stood: that of the last one to say so. */
@@ -199,16 +213,11 @@ class Run {
     return { ...event, connection: names?.get(event.local) ?? names?.get(event.remote) ?? null };
   }
 
-  #verdict(): Verdict | null {
-    const subject = this.#subject();
-    for (const { said } of this.#program)
-      if (said.event === "verdict" && said.connection === subject) return said.verdict;
-    return null;
-  }
-
   result(): ScenarioResult {
     const scenario = this.#scenario;
     const observed = this.#events();
+    const deaths = deathsIn(observed);
+    const death = deaths.find((one) => one.connection === this.#subject());
     const lateMs = this.#watch?.lateMs ?? 0;
     const expected =
       this.problem !== null || this.#watch === null || this.#wires === null
@@ -219,7 +228,7 @@ class Run {
             watch: this.#watch,
             wires: this.#wires,
             lateMs,
-          });
+          }).concat(agreements(deaths, this.#wires));
     const subjectHost = this.#subjectHost();
     return {
       name: scenario.name,
@@ -246,10 +255,24 @@ class Run {
       ),
       expected,
       observed,
-      verdict: this.#verdict(),
-      wireVerdict: this.#wires?.verdict(subjectHost, this.#subject()) ?? null,
+      verdict: death?.verdict ?? null,
+      wireVerdict:
+        death === undefined
+          ? null
+          : (this.#wires?.ending(death.host, death.local, death.remote)?.verdict ?? null),
       pcap: this.#pcaps[subjectHost] ?? null,
       pcaps: this.#pcaps,
     };
   }
+}
+
+/** Steps of the same time are done side by side. */
+function atOnce(steps: readonly Step[]): Step[][] {
+  const groups: Step[][] = [];
+  for (const step of steps) {
+    const group = groups.at(-1);
+    if (group?.[0]?.at === step.at) group.push(step);
+    else groups.push([step]);
+  }
+  return groups;
 }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { DeadpeerError } from "../../errors.js";
 import { listSockets } from "../../kernel/sock-diag.js";
 import { Faults, type Heal } from "../faults.js";
-import { forgetfulNat } from "../nat.js";
+import { startNat } from "../nat.js";
 import { type Family, Network } from "../network.js";
 import { Program, type ProgramEvent } from "../program.js";
 import type { Scenario } from "../scenario/schema.js";
@@ -19,6 +20,7 @@ export class Stage implements AsyncDisposable {
   /** By the name of the step that made the fault. */
   readonly healers = new Map<string, Heal>();
   readonly #programs = new Map<string, Program>();
+  readonly #ports = new Map<string, number>();
   readonly #listener: Listener;
   readonly #signal: AbortSignal | undefined;
 
@@ -32,7 +34,7 @@ export class Stage implements AsyncDisposable {
     this.scenario = scenario;
     this.family = family;
     this.network = network;
-    this.faults = new Faults(network);
+    this.faults = new Faults(network, (connection) => this.#portOf(connection));
     this.#listener = listener;
     this.#signal = signal;
   }
@@ -49,7 +51,7 @@ export class Stage implements AsyncDisposable {
     );
     const network = await Network.create(plans, signal === undefined ? {} : { signal });
     try {
-      if (scenario.nat !== undefined) await forgetfulNat(network, scenario.nat);
+      if (scenario.nat !== undefined) await startNat(network, scenario.nat);
     } catch (error) {
       await network[Symbol.asyncDispose]();
       throw error;
@@ -97,7 +99,10 @@ export class Stage implements AsyncDisposable {
     const spec = this.scenario.programs[name];
     if (spec === undefined) throw new RangeError(`no program is called ${name}`);
     const host = this.network.host(spec.host);
-    const take = (event: ProgramEvent): void => this.#listener(name, spec.host, event);
+    const take = (event: ProgramEvent): void => {
+      if (event.event === "connected") this.#ports.set(event.connection, Number(event.local.split(" ")[1]));
+      this.#listener(name, spec.host, event);
+    };
     const program =
       spec.command === undefined
         ? Program.peer(host, take)
@@ -161,6 +166,13 @@ export class Stage implements AsyncDisposable {
       if (program.ended) await program.until("ready", () => false);
       await sleep(20, undefined, { signal: this.#signal });
     }
+  }
+
+  #portOf(connection: string): number {
+    const port = this.#ports.get(connection);
+    if (port === undefined)
+      throw new DeadpeerError("bad-scenario", `the connection ${connection} does not stand yet`);
+    return port;
   }
 
   /** `{server}` is the address of the host called server. */

@@ -1,5 +1,4 @@
-import type { Explanation, FlowReport } from "../../capture/index.js";
-import type { Verdict } from "../../verdict/verdict.js";
+import type { CaptureVerdict, Explanation, FlowReport } from "../../capture/index.js";
 import { endpointText, type WireEvent } from "./timeline.js";
 import type { WireCapture } from "./wire.js";
 
@@ -8,6 +7,12 @@ export interface Names {
   readonly hosts: ReadonlyMap<string, string>;
   /** Connection names by the endpoint of the one who opened it. */
   readonly connections: ReadonlyMap<string, string>;
+}
+
+/** A verdict is about the other side of whoever noticed. */
+export interface WireEnding {
+  readonly verdict: CaptureVerdict;
+  readonly noticedHere: boolean;
 }
 
 interface Wire {
@@ -44,10 +49,19 @@ export class Wires {
       .reduce((sum, { frames }) => sum + frames, 0);
   }
 
-  /** What the capture alone says about a connection's end. */
-  verdict(host: string, connection: string | null): Verdict | null {
-    if (connection === null) return null;
-    return this.#flows(host).find((flow) => this.#connectionOf(flow) === connection)?.verdict ?? null;
+  /**
+   * What the capture alone says about a connection's end.
+   *
+   * @param local this host's end of it, as `endpointText` writes it.
+   * @returns null: no end is to be seen; undefined: there is no such connection, or it was not captured here.
+   */
+  ending(host: string, local: string, remote: string): WireEnding | null | undefined {
+    const flow = this.#flows(host).find(
+      ({ a, b }) => [a, b].map(endpointText).sort().join() === [local, remote].sort().join(),
+    );
+    if (flow === undefined) return undefined;
+    if (flow.verdict === null) return null;
+    return { verdict: flow.verdict, noticedHere: endpointText(flow[flow.verdict.by]) === local };
   }
 
   #flows(host: string): readonly FlowReport[] {

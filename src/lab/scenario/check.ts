@@ -99,9 +99,13 @@ class Check {
           path.between === undefined &&
           path.from === undefined &&
           path.to === undefined &&
-          path.port === undefined
+          path.port === undefined &&
+          path.connection === undefined
         )
-          refuse(["steps", index], "says nothing about which packets: give from, to, between or port");
+          refuse(
+            ["steps", index],
+            "says nothing about which packets: give from, to, between, port or connection",
+          );
       if (step.name !== undefined) named.add(step.name);
     });
   }

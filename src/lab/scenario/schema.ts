@@ -79,6 +79,7 @@ const path = {
   to: name.optional().describe("only packets to this host"),
   between: z.tuple([name, name]).optional().describe("both ways between these hosts"),
   port: port.optional().describe("only TCP segments to or from this port"),
+  connection: name.optional().describe("only segments of this connection"),
 };
 
 /** ICMP's unreachable codes as nftables names them, each for the family that has it. */
@@ -304,5 +305,6 @@ export type PathSpec = {
   to?: string | undefined;
   between?: [string, string] | undefined;
   port?: number | undefined;
+  connection?: string | undefined;
 };
 export type Rejection = z.output<typeof rejections>;
