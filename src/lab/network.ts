@@ -1,4 +1,5 @@
 import { existsSync, writeFileSync } from "node:fs";
+import { DeadpeerError } from "../errors.js";
 import { inNamespace } from "../kernel/namespaces.js";
 import { Host } from "./host.js";
 import { newLabPrefix } from "./names.js";
@@ -49,14 +50,20 @@ export class Network implements AsyncDisposable {
   }
 
   /**
-   * @param plans the hosts by name; at most 15 letters, for each gives the router's interface to it its name.
-   * @throws DeadpeerError `tool-missing`, `lab-failed`, `permission-denied`; nothing is left behind then.
+   * @param plans the hosts by name, which is also that of the router's interface to it.
+   * @throws DeadpeerError `bad-option` for a name that cannot be; `tool-missing`, `lab-failed`, `permission-denied`; nothing is left behind then.
    */
   static async create(
     plans: Readonly<Record<string, HostPlan>>,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<Network> {
     signal?.throwIfAborted();
+    const odd = Object.keys(plans).find((name) => !/^[a-z][a-z0-9-]{0,14}$/.test(name) || name === "router");
+    if (odd !== undefined)
+      throw new DeadpeerError(
+        "bad-option",
+        `a host cannot be called "${odd}": 1 to 15 letters a-z, digits and hyphens, beginning with a letter, and not "router"`,
+      );
     const network = new Network(newLabPrefix(), plans);
     try {
       await network.#make();

@@ -1,26 +1,11 @@
 import { listSockets } from "../../kernel/sock-diag.js";
-import type { TcpState } from "../../kernel/tcp-states.js";
 import type { Host } from "../host.js";
+import { watchedStates } from "../scenario/schema.js";
 import { endpointText, type KernelEvent, type SocketView } from "./timeline.js";
 
 const periodMs = 100;
 /** Closed connections by the thousand are counted, not told one by one. */
 const mostTold = 50;
-
-/** All but listeners, which say nothing about connections. */
-const watched: readonly TcpState[] = [
-  "ESTABLISHED",
-  "SYN_SENT",
-  "SYN_RECV",
-  "FIN_WAIT1",
-  "FIN_WAIT2",
-  "TIME_WAIT",
-  "CLOSE",
-  "CLOSE_WAIT",
-  "LAST_ACK",
-  "CLOSING",
-  "NEW_SYN_RECV",
-];
 
 interface Sample {
   readonly atMs: number;
@@ -109,7 +94,7 @@ export class KernelWatch implements Disposable {
 }
 
 function viewSockets(host: Host): SocketView[] {
-  return listSockets({ states: watched }, host.namespace).map((socket) => ({
+  return listSockets({ states: watchedStates }, host.namespace).map((socket) => ({
     cookie: String(socket.cookie),
     connection: null,
     local: endpointText(socket.local),

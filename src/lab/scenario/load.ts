@@ -53,7 +53,14 @@ export function readScenario(file: string): Scenario {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new DeadpeerError("bad-scenario", `${file} is not JSON: ${(cause as Error).message}`, { cause });
+    const { message } = cause as Error;
+    throw new DeadpeerError(
+      "bad-scenario",
+      `${file}:${lineOf(text, message)}: is not JSON: ${oneLine(message)}`,
+      {
+        cause,
+      },
+    );
   }
   return parseScenario(json, file);
 }
@@ -70,4 +77,14 @@ export function parseScenario(json: unknown, what: string): Scenario {
   if (problem !== null)
     throw new DeadpeerError("bad-scenario", `${what}: ${problem.path}: ${problem.message}`);
   return parsed.data as Scenario;
+}
+
+/** The parser names a position; where it does not, the text ended too early. */
+function lineOf(text: string, message: string): number {
+  const position = /position (\d+)/.exec(message)?.[1];
+  return text.slice(0, position === undefined ? text.length : Number(position)).split("\n").length;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, " ");
 }

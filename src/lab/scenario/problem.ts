@@ -132,6 +132,12 @@ function ownKeys(options: readonly z.ZodType[]): string[] {
     .filter((key) => key !== undefined);
 }
 
+/** The option whose own key is there. */
+function meant(options: readonly z.ZodType[], value: unknown): z.ZodType | null {
+  const index = ownKeys(options).findIndex((key) => Object.hasOwn(Object(value), key));
+  return options[index] ?? null;
+}
+
 function keysOf(schema: z.ZodType | null): string[] {
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }
@@ -141,6 +147,7 @@ function schemaAt(schema: z.ZodType, path: Path, json: unknown): z.ZodType | nul
   let at: z.ZodType | null = bare(schema);
   let value = json;
   for (const part of path) {
+    if (at instanceof z.ZodUnion) at = meant(at.options as readonly z.ZodType[], value);
     value = (value as Record<PropertyKey, unknown> | undefined)?.[part];
     if (at instanceof z.ZodObject) at = (at.shape as Record<PropertyKey, z.ZodType>)[part] ?? null;
     else if (at instanceof z.ZodArray) at = at.element as z.ZodType;

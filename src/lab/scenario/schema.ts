@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { eventKinds } from "../../capture/index.js";
+import type { TcpState } from "../../kernel/tcp-states.js";
 import { parseDuration } from "../../plan/duration.js";
 
 /**
@@ -188,6 +190,40 @@ const expectCommon = {
   family: family.optional().describe("holds for this family only"),
 };
 
+/** What programs tell of: see peers/protocol.ts; output and exit also of commands. */
+const programEvents = [
+  "listening",
+  "connected",
+  "accepted",
+  "data",
+  "drained",
+  "end",
+  "error",
+  "close",
+  "settings",
+  "snapshot",
+  "answered",
+  "missed",
+  "exchanged",
+  "output",
+  "exit",
+] as const;
+
+/** The kernel's names of all states but LISTEN, which says nothing about connections. */
+export const watchedStates = [
+  "ESTABLISHED",
+  "SYN_SENT",
+  "SYN_RECV",
+  "FIN_WAIT1",
+  "FIN_WAIT2",
+  "TIME_WAIT",
+  "CLOSE",
+  "CLOSE_WAIT",
+  "LAST_ACK",
+  "CLOSING",
+  "NEW_SYN_RECV",
+] as const satisfies readonly TcpState[];
+
 /** What can be expected: one of these stands in each expectation. */
 export const observations = {
   verdict: z
@@ -207,7 +243,7 @@ export const observations = {
     .strictObject({
       program: name,
       connection: name.optional(),
-      event: z.string(),
+      event: z.enum(programEvents),
       errno: z.string().optional(),
       settings: settings.optional().describe("as the kernel holds them"),
       bytes: z.number().int().min(0).optional(),
@@ -218,7 +254,7 @@ export const observations = {
     ),
   wire: z
     .strictObject({
-      kind: z.string().describe("as Wireshark names it, such as keep-alive; or frames: all packets"),
+      kind: z.enum([...eventKinds, "frames"]).describe("as Wireshark names it; or frames: all packets"),
       from: name.optional().describe("the host that sent it"),
       on: name.optional().describe("the host whose wire is looked at"),
       port: port.optional().describe("the port of the one who listens"),
@@ -228,7 +264,7 @@ export const observations = {
   sockets: z
     .strictObject({
       host: name,
-      state: z.string().describe("the kernel's name, such as ESTABLISHED or TIME_WAIT"),
+      state: z.enum(watchedStates),
       port: port.optional().describe("on either side"),
       timer: z.enum(["none", "retransmit", "keepalive", "time-wait", "zero-window"]).optional(),
       connection: name.optional(),
