@@ -58,8 +58,8 @@ async function forgetByNumber(network: Network, { inside, forgotten }: Nat, room
   });
   const nat = Program.script(
     router,
-    program,
-    [tun, String(room), forgotten, outside[4], outside[6]],
+    "nat",
+    [program, tun, String(room), forgotten, outside[4], outside[6]],
     () => {},
   );
   await nat.until("ready", ({ event }) => event === "ready");

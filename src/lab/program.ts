@@ -18,14 +18,20 @@ export type ProgramEvent =
       readonly signal: string | null;
     };
 
+/** Told of everything that a program does. */
+export type Take = (event: ProgramEvent) => void;
+
 /** A process on a host of the lab, one of its own peers or any command. Its host ends it. */
 export class Program {
+  /** For messages. */
+  readonly name: string;
   readonly #child: ChildProcess;
   readonly #events: ProgramEvent[] = [];
   readonly #waiting = new Set<() => void>();
   #ended = false;
 
-  private constructor(child: ChildProcess, isPeer: boolean, take: (event: ProgramEvent) => void) {
+  private constructor(name: string, child: ChildProcess, isPeer: boolean, take: Take) {
+    this.name = name;
     this.#child = child;
     const hear = (event: ProgramEvent): void => {
       this.#events.push(event);
@@ -53,25 +59,20 @@ export class Program {
   }
 
   /** Starts one of the lab's own peers. */
-  static peer(host: Host, take: (event: ProgramEvent) => void): Program {
-    return Program.script(host, peer, [], take);
+  static peer(host: Host, name: string, take: Take): Program {
+    return Program.script(host, name, [peer], take);
   }
 
-  /** Starts a program of the lab's own that speaks as peers do. */
-  static script(
-    host: Host,
-    file: string,
-    args: readonly string[],
-    take: (event: ProgramEvent) => void,
-  ): Program {
+  /** Starts a program of the lab's own that speaks as peers do: its file, and its arguments. */
+  static script(host: Host, name: string, script: readonly string[], take: Take): Program {
     // NODE_OPTIONS of the lab's own process (a debugger, a test runner's hooks) are not for its peers.
     const { NODE_OPTIONS: _, NODE_V8_COVERAGE: __, ...env } = process.env;
-    return new Program(host.spawn(process.execPath, [file, ...args], { stdio: "pipe", env }), true, take);
+    return new Program(name, host.spawn(process.execPath, script, { stdio: "pipe", env }), true, take);
   }
 
-  static command(host: Host, command: readonly string[], take: (event: ProgramEvent) => void): Program {
+  static command(host: Host, name: string, command: readonly string[], take: Take): Program {
     const [program = "", ...args] = command;
-    return new Program(host.spawn(program, args, { stdio: "pipe" }), false, take);
+    return new Program(name, host.spawn(program, args, { stdio: "pipe" }), false, take);
   }
 
   get pid(): number | undefined {
@@ -107,17 +108,33 @@ export class Program {
         );
         if (this.#events.some(matches)) resolve();
         else if (trouble === undefined) return;
-        else
-          reject(
-            new DeadpeerError(
-              "lab-failed",
-              `a program ended before it was ${what}: ${JSON.stringify(trouble)}`,
-            ),
-          );
+        else reject(this.#failure(what, trouble));
         this.#waiting.delete(look);
       };
       this.#waiting.add(look);
       look();
     });
+  }
+
+  #failure(what: string, trouble: ProgramEvent): DeadpeerError {
+    const said = this.#events.findLast(({ event }) => event === "output");
+    const last = said?.event === "output" ? `; its last words: ${said.text}` : "";
+    return new DeadpeerError(
+      "lab-failed",
+      `the program ${this.name} was not ${what}: ${wordsFor(trouble)}${last}`,
+    );
+  }
+}
+
+function wordsFor(trouble: ProgramEvent): string {
+  switch (trouble.event) {
+    case "exit":
+      return `it ended with ${trouble.signal ?? `status ${trouble.code}`}`;
+    case "failed":
+      return trouble.message;
+    case "error":
+      return `${trouble.connection} met ${trouble.errno}`;
+    default:
+      return trouble.event;
   }
 }

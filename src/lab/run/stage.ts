@@ -66,11 +66,11 @@ export class Stage implements AsyncDisposable {
       ([, { connect, connects }]) => connect !== undefined || connects !== undefined,
     );
     const listeners = atOnce.filter((entry) => !callers.includes(entry));
-    // Processes take time to start; only connecting has to wait for those that listen.
-    const calling = callers.map(([name]) => this.#launch(name));
+    // Processes take time to start, and a peer connects only when told; a command may do so at once.
+    const ready = callers.map(([name, { command }]) => (command === undefined ? this.#launch(name) : null));
     await Promise.all(listeners.map(([name]) => this.start(name)));
     await Promise.all(
-      calling.map(async (launched, index) => this.#instruct(callers[index]?.[0] ?? "", await launched)),
+      callers.map(async ([name], index) => this.#instruct(name, await (ready[index] ?? this.#launch(name)))),
     );
   }
 
@@ -105,9 +105,10 @@ export class Stage implements AsyncDisposable {
     };
     const program =
       spec.command === undefined
-        ? Program.peer(host, take)
+        ? Program.peer(host, name, take)
         : Program.command(
             host,
+            name,
             spec.command.map((word) => this.#fill(word)),
             take,
           );
