@@ -25,7 +25,7 @@ export function lsCommand(): Command {
     .option("--watch [interval]", "keep it up to date, every 2s by default")
     .option("--check", "exit 1 if any connection matches (--unprotected, if no time to detect is asked for)")
     .option("--fast", "leave processes and sockets alone: only what the kernel's list gives away")
-    .option("--path <name>", "a box on the way, such as aws-nlb; several: repeat", several)
+    .option("--path <name|time>", "a middlebox on the way, e.g. aws-nlb; may be repeated", several)
     .option("--listeners", "listening sockets as well")
     .option("--no-group", "one row a connection, however many there are")
     .addHelpText("after", details);

@@ -4,11 +4,20 @@ import type { PersistOptions } from "./sysctl/persist.js";
 import type { SetOptions } from "./sysctl/set.js";
 import type { ShowOptions } from "./sysctl/show.js";
 
+const examples = `
+Examples:
+  deadpeer sysctl show --all-netns
+  deadpeer sysctl set --detect 35s --dry-run
+  deadpeer sysctl set --idle 60s --interval 10s --count 3 --retries2 8
+  deadpeer sysctl set --undo
+  deadpeer sysctl persist --idle 60s --interval 10s --count 3 --dry-run`;
+
 /** `deadpeer sysctl`: the system's own values, for every program that sets none. */
 export function sysctlCommand(): Command {
   return new Command("sysctl")
     .description("the system's defaults, and who would be affected")
     .helpCommand(false)
+    .addHelpText("after", examples)
     .addCommand(showCommand())
     .addCommand(setCommand())
     .addCommand(persistCommand())
@@ -48,8 +57,8 @@ function unpersistCommand(): Command {
 function withWish(command: Command): Command {
   return command
     .option("--detect <time>", "notice a dead peer within this time, e.g. 35s")
-    .option("--path <name>", "a middlebox on the way, e.g. aws-nlb; may be repeated", several)
-    .option("--outage <time>", "ride out an outage this long")
+    .option("--path <name|time>", "a middlebox on the way, e.g. aws-nlb; may be repeated", several)
+    .option("--outage <time>", "ride out an interruption of the path this long")
     .option("--idle <time>", "silence before the first probe (tcp_keepalive_time)")
     .option("--interval <time>", "time between unanswered probes (tcp_keepalive_intvl)")
     .option("--count <n>", "unanswered probes until dead (tcp_keepalive_probes)")
