@@ -13,8 +13,7 @@ export interface Rule {
  * says when it has no way to send at all.
  */
 const unreachableErrnos: Readonly<Record<string, string>> = {
-  EHOSTUNREACH:
-    "a router, or this host's own look-up of its neighbour, reported that the peer cannot be reached",
+  EHOSTUNREACH: "a router, or this host's own look-up of its neighbour, found no way to the peer's host",
   ENETUNREACH:
     "a router, or this host's own routing table, reported that there is no way to the peer's network",
   EHOSTDOWN: "a router reported that the peer's host is unknown",

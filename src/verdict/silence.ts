@@ -17,7 +17,7 @@ export function timedOut(facts: Facts): Finding {
       return {
         state: "silent",
         timer: sendingTimer(facts),
-        sentence: `The peer acknowledged nothing${facts.words.forUnheard}${sentAgain(facts)}; ${limit(facts)} ended the connection.`,
+        sentence: `Data stayed unacknowledged${sentAgain(facts)}, and nothing was heard from the peer${facts.words.forUnheard}; ${limit(facts)} ended the connection.`,
       };
     case "zero-window":
       return zeroWindow(facts);
@@ -96,7 +96,7 @@ function limit({ userTimeoutMs, words }: Facts): string {
 
 function sentAgain({ retransmits }: Facts): string {
   if (retransmits === 0) return "";
-  return `, though data was sent again ${retransmits === 1 ? "once" : `${retransmits} times`}`;
+  return `, though it was sent again ${retransmits === 1 ? "once" : `${retransmits} times`}`;
 }
 
 /** `3 probes`, `1 probe`, or just `probes` where the number is not known. */
