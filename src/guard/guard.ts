@@ -204,7 +204,7 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
         at,
         elapsed: {
           wallMs: at - this.#startedAt,
-          monotonicMs: this.#clock.monotonic() - this.#startedMonotonic,
+          monotonicMs: Math.round(this.#clock.monotonic() - this.#startedMonotonic),
         },
         connecting: this.#connecting,
         peerEndedFirst: this.#peerEndedFirst,
