@@ -1,7 +1,6 @@
 import type { Connection } from "../host/connection.js";
 import { type FindingCode, slowDetectionMs } from "../host/findings.js";
 import { summarise } from "../host/rank.js";
-import { formatDuration } from "../plan/duration.js";
 import { type Terminal, wrap } from "./output.js";
 
 /** What a finding means, and what to do about it, in the order of their weight. */
@@ -13,7 +12,7 @@ const meanings: Readonly<Record<FindingCode, string>> = {
   "no-keepalive": "a peer that dies while nothing is sent is never noticed: switch SO_KEEPALIVE on",
   "idle-exceeds-path":
     "a box on the way forgets the connection before keepalive speaks: shorten TCP_KEEPIDLE",
-  "slow-detection": `noticing takes more than ${formatDuration(slowDetectionMs)}: shorten keepalive or user timeout`,
+  "slow-detection": `noticing takes more than ${slowDetectionMs / 60_000} min: shorten keepalive or user timeout`,
   "no-user-timeout": "data to a dead peer waits for the kernel's retransmissions: set TCP_USER_TIMEOUT",
 };
 

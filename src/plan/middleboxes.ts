@@ -1,5 +1,5 @@
 import { DeadpeerError } from "../errors.js";
-import { formatDuration, parseDuration } from "./duration.js";
+import { parseDuration } from "./duration.js";
 import type { Evidence } from "./evidence.js";
 import { nearest } from "./nearest.js";
 
@@ -226,7 +226,7 @@ function ownBox(timeout: string): Middlebox {
   if (idleMs === 0) throw new DeadpeerError("bad-duration", "path: an idle timeout of 0 forgets every flow");
   return {
     id: timeout,
-    name: `the box with an idle timeout of ${formatDuration(idleMs)}`,
+    name: "A box of your own",
     idleMs,
     ...firewall,
     onExpiry: "not stated",
