@@ -9,27 +9,27 @@ export const errorCodes = {
   "bad-filter": "a filter that cannot match anything",
   "bad-capture":
     "a capture file that is none, or is damaged; the message names the byte and what was expected",
+  "bad-scenario":
+    "a lab scenario that cannot be read or contradicts itself; the message names the place in the file",
   "budget-impossible":
     "a time to detect that no settings can hold; the message names the nearest that can be held",
   "unknown-path": "a middlebox that is not in the catalogue; the message names the nearest",
   "unknown-target": "a program that --for has no snippet for; the message names the nearest",
+  "unknown-scenario": "a lab scenario that does not exist; the message names the nearest",
   "value-refused": "a value that the kernel refuses or did not keep",
+  "no-socket": "no TCP socket stands behind the object that was given, or it is already closed",
+  "no-process": "a process that does not exist, or ended while it was read",
+  "no-namespace": "a network namespace that does not exist",
+  "file-conflict": "a file that deadpeer would write exists and is not deadpeer's",
   "ffi-unavailable":
     "koffi, the optional dependency that reaches the kernel, is not installed or has no build for here",
   "platform-unsupported": "something that only works on another operating system or architecture",
   "permission-denied": "a privilege is missing; the message names the capability",
   "feature-missing": "the kernel lacks a feature; the message names the version that has it",
-  "no-socket": "no TCP socket stands behind the object that was given, or it is already closed",
-  "no-process": "a process that does not exist, or ended while it was read",
-  "no-namespace": "a network namespace that does not exist",
-  "netlink-protocol": "the kernel answered a netlink request with something that cannot be read",
-  "syscall-failed": "a system call failed in a way that has no better name; operation and errno say which",
-  "file-conflict": "a file that deadpeer would write exists and is not deadpeer's",
-  "bad-scenario":
-    "a lab scenario that cannot be read or contradicts itself; the message names the place in the file",
-  "unknown-scenario": "a lab scenario that does not exist; the message names the nearest",
   "tool-missing": "a program that deadpeer needs cannot be started; the message names it",
   "lab-failed": "the lab's hosts could not be made or changed as a scenario asked",
+  "netlink-protocol": "the kernel answered a netlink request with something that cannot be read",
+  "syscall-failed": "a system call failed in a way that has no better name; operation and errno say which",
   aborted: "the caller's AbortSignal fired",
 } as const;
 
