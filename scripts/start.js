@@ -8,6 +8,6 @@ What to try next:
   npx deadpeer ls --watch                         the same, kept up to date
   npx deadpeer plan --detect 35s --path aws-nlb   settings that notice a dead peer within 35 s
   npx deadpeer plan --detect 35s --for node       the lines to paste into a Node program
-  npx deadpeer plan --idle 2h --interval 75s --count 9   what given settings mean
+  npx deadpeer plan --idle 2h --count 9           what given settings mean
   npx deadpeer sysctl show                        this system's defaults, and who lives by them
   npx deadpeer --help                             everything else`);

@@ -196,6 +196,7 @@ describe("a guarded connection through a router", {
       const near = connect({ host: hosts.address("far", family), port: 1 });
       const verdict = await verdictOf(near, plain, () => {});
       assertVerdict(verdict, { state: "reset", regime: "connecting", errno: "ECONNREFUSED" });
+      assert.ok(Number.isInteger(verdict.detectedAfterMs), "whole milliseconds");
     });
 
     test(`a connect that a router refuses ${over}: unreachable`, async () => {
