@@ -2,26 +2,31 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { DeadpeerError } from "../errors.js";
 import { exitStatus, statusOf } from "./exit.js";
-import { explainCommand } from "./explain.js";
-import { labCommand } from "./lab.js";
-import { lsCommand } from "./ls.js";
 import { note } from "./note.js";
-import { planCommand } from "./plan.js";
-import { sysctlCommand } from "./sysctl.js";
 
 const about = `Finds out that the other side of a TCP connection is gone, before your users do.
 
 Exit status: 0 done; 1 findings that --check asked to fail on; 2 bad usage or input; 3 something is missing (a privilege, a kernel feature, a tool), named. With --json: one JSON value on stdout, everything else on stderr.`;
 
-/** The whole command line. Each command's file loads what it works with only when it runs, so that --help is quick. */
-export function createProgram(): Command {
+/** In the order of --help. Each is loaded when it is asked for, and loads what it works with when it runs. */
+const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
+  ["plan", async () => (await import("./plan.js")).planCommand()],
+  ["ls", async () => (await import("./ls.js")).lsCommand()],
+  ["sysctl", async () => (await import("./sysctl.js")).sysctlCommand()],
+  ["explain", async () => (await import("./explain.js")).explainCommand()],
+  ["lab", async () => (await import("./lab.js")).labCommand()],
+]);
+
+/** The command line as far as these arguments need it: one command where they begin with its name, all of them otherwise. */
+async function createProgram([first = ""]: readonly string[]): Promise<Command> {
   const program = new Command("deadpeer")
     .description(about)
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand(false)
     .showHelpAfterError(false);
-  for (const command of [planCommand(), lsCommand(), sysctlCommand(), explainCommand(), labCommand()])
-    program.addCommand(command);
+  const asked = commands.get(first);
+  const loading = asked === undefined ? [...commands.values()] : [asked];
+  for (const command of await Promise.all(loading.map((load) => load()))) program.addCommand(command);
   overrideExits(program);
   return program;
 }
@@ -51,8 +56,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   });
   // Whoever has closed stderr, or filled its disk, does not want to read; the exit status tells it still.
   process.stderr.on("error", () => {});
-  const program = createProgram();
   try {
+    const program = await createProgram(argv);
     if (argv.length === 0) program.help();
     await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
