@@ -7,6 +7,7 @@ import { unreachableCode } from "./icmp.js";
 import { LinkHeaders, linkTypeName, noIp } from "./link-layer.js";
 import { followLiveness } from "./liveness.js";
 import { Datagram, protocol, type Unreadable } from "./network-layer.js";
+import { noTime } from "./no-time.js";
 import { flag, Segment } from "./segment.js";
 import { markSegment } from "./tcp-rules.js";
 
@@ -26,7 +27,7 @@ export type FlowTaker = (flow: Flow, events: EventLog) => void;
 /** Packets in, flows out: takes each packet apart and keeps one flow's figures for each connection. */
 export class Analysis implements PacketSink {
   packets = 0;
-  lastNs = 0;
+  lastNs = noTime;
   readonly events: EventLog;
   readonly #flows = new FlowTable();
   readonly #link = new LinkHeaders();

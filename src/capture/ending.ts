@@ -1,5 +1,5 @@
 import { detectionTimes, type Regime } from "../plan/model.js";
-import { planDetection } from "../plan/planner.js";
+import { type Plan, planDetection } from "../plan/planner.js";
 import type { Settings } from "../plan/settings.js";
 import type { Evidence, TcpFigures } from "../verdict/evidence.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
@@ -81,7 +81,8 @@ function firstOf(flow: Flow, which: "rstFrame" | "finFrame"): Side | null {
 const otherSide = (side: Side): Side => (side === "a" ? "b" : "a");
 
 function resetBy(flow: Flow, side: Side): Ending {
-  const { rstFrame, rstNs, silence, broken } = flow[side];
+  const { rstFrame, rstNs, silence } = flow[side];
+  const broken = flow[side].brokenBy(flow[otherSide(side)]);
   // A keepalive death sends an RST (tcp_keepalive_timer); so does a program that ends an attempt in vain.
   if (silence !== null) return diedOf(flow, side, silence, rstNs, [rstFrame]);
   // It had given up without a word, and the other side spoke again: there is no socket any more.
@@ -114,7 +115,10 @@ function finishedBy(flow: Flow, side: Side, span: CaptureSpan): Ending | null {
   const closer = flow[side];
   const by = otherSide(side);
   const answered = flow[by].lastFrame > closer.finFrame || flow[by].rstFrame > 0;
-  if (!answered && closer.silence !== null) return unanswered(flow, side, span);
+  // Half-closed it goes on waiting for the other side, and its keepalive with it (tcp_keepalive_timer in FIN_WAIT2).
+  const waits = answered && flow[by].finFrame === 0 && flow[by].rstFrame === 0;
+  if (waits && closer.silence !== null && closer.rstFrame > 0) return resetBy(flow, side);
+  if ((waits || !answered) && closer.silence !== null) return unanswered(flow, side, span);
   return {
     by,
     atNs: closer.finNs,
@@ -249,9 +253,12 @@ function stillTrying({ sentence }: Verdict): string {
 /** What the documents plan for. */
 const betterWithin = "35s";
 
+let betterPlan: Plan | null = null;
+
 function betterThan({ state, regime, detectedAfterMs }: Verdict): BetterSettings | null {
   if (detectedAfterMs === null || (state !== "silent" && state !== "unresponsive")) return null;
-  const { settings } = planDetection({ detectWithin: betterWithin });
+  betterPlan ??= planDetection({ detectWithin: betterWithin });
+  const { settings } = betterPlan;
   const noticedAfterMs = regimeTime(settings, regime);
   return noticedAfterMs === null || noticedAfterMs >= detectedAfterMs ? null : { settings, noticedAfterMs };
 }

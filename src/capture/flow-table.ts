@@ -7,6 +7,7 @@ const firstBuckets = 1_024;
 export class FlowTable {
   readonly #key = new FlowKey();
   #buckets = emptyBuckets(firstBuckets);
+  #mask = firstBuckets - 1;
   #size = 0;
   /** Of the packet that `find` was last asked about: its source is the second endpoint in the table's order. */
   sourceIsHigh = false;
@@ -26,26 +27,11 @@ export class FlowTable {
   ): Flow | null {
     const key = this.#key;
     key.family = family;
-    const order = compareEndpoints(bytes, family, source, destination, sourcePort, destinationPort);
-    this.sourceIsHigh = order > 0;
-    const low = order > 0 ? destination : source;
-    const high = order > 0 ? source : destination;
-    key.ports = order > 0 ? (destinationPort << 16) | sourcePort : (sourcePort << 16) | destinationPort;
-    key.low0 = i32(bytes, low);
-    key.high0 = i32(bytes, high);
-    let hash = mixed(mixed(key.ports, key.low0), key.high0);
-    if (family === 6) {
-      key.low1 = i32(bytes, low + 4);
-      key.low2 = i32(bytes, low + 8);
-      key.low3 = i32(bytes, low + 12);
-      key.high1 = i32(bytes, high + 4);
-      key.high2 = i32(bytes, high + 8);
-      key.high3 = i32(bytes, high + 12);
-      hash = mixed(mixed(mixed(hash, key.low1), key.low2), key.low3);
-      hash = mixed(mixed(mixed(hash, key.high1), key.high2), key.high3);
-    }
-    key.hash = hash ^ (hash >>> 15);
-    return this.#lookUp(key);
+    if (family === 4) this.#keyOf4(bytes, source, destination, sourcePort, destinationPort);
+    else this.#keyOf6(bytes, source, destination, sourcePort, destinationPort);
+    let flow = this.#buckets[key.hash & this.#mask] as Flow | null;
+    while (flow !== null && !isKeyOf(flow, key)) flow = flow.next;
+    return flow;
   }
 
   /** Makes a flow for what `find` was just asked about, in place of the one it may have returned. */
@@ -59,7 +45,7 @@ export class FlowTable {
   }
 
   remove(flow: Flow): void {
-    const bucket = flow.hash & (this.#buckets.length - 1);
+    const bucket = flow.hash & this.#mask;
     let before: Flow | null = null;
     let at = this.#buckets[bucket] ?? null;
     while (at !== null && at !== flow) {
@@ -82,14 +68,52 @@ export class FlowTable {
       }
   }
 
-  #lookUp(key: FlowKey): Flow | null {
-    let flow = this.#buckets[key.hash & (this.#buckets.length - 1)] ?? null;
-    while (flow !== null && !isKeyOf(flow, key)) flow = flow.next;
-    return flow;
+  #keyOf4(
+    bytes: Uint8Array,
+    source: number,
+    destination: number,
+    sourcePort: number,
+    destinationPort: number,
+  ): void {
+    const key = this.#key;
+    const from = i32(bytes, source);
+    const to = i32(bytes, destination);
+    const high = from === to ? sourcePort > destinationPort : from > to;
+    this.sourceIsHigh = high;
+    key.low0 = high ? to : from;
+    key.high0 = high ? from : to;
+    key.ports = high ? (destinationPort << 16) | sourcePort : (sourcePort << 16) | destinationPort;
+    key.hash = finished(mixed(mixed(key.ports, key.low0), key.high0));
+  }
+
+  #keyOf6(
+    bytes: Uint8Array,
+    source: number,
+    destination: number,
+    sourcePort: number,
+    destinationPort: number,
+  ): void {
+    const key = this.#key;
+    const order = compareAddresses(bytes, source, destination) || sourcePort - destinationPort;
+    this.sourceIsHigh = order > 0;
+    const low = order > 0 ? destination : source;
+    const high = order > 0 ? source : destination;
+    key.ports = order > 0 ? (destinationPort << 16) | sourcePort : (sourcePort << 16) | destinationPort;
+    key.low0 = i32(bytes, low);
+    key.low1 = i32(bytes, low + 4);
+    key.low2 = i32(bytes, low + 8);
+    key.low3 = i32(bytes, low + 12);
+    key.high0 = i32(bytes, high);
+    key.high1 = i32(bytes, high + 4);
+    key.high2 = i32(bytes, high + 8);
+    key.high3 = i32(bytes, high + 12);
+    let hash = mixed(mixed(key.ports, key.low0), key.high0);
+    hash = mixed(mixed(mixed(hash, key.low1), key.low2), key.low3);
+    key.hash = finished(mixed(mixed(mixed(hash, key.high1), key.high2), key.high3));
   }
 
   #put(flow: Flow): void {
-    const bucket = flow.hash & (this.#buckets.length - 1);
+    const bucket = flow.hash & this.#mask;
     flow.next = this.#buckets[bucket] ?? null;
     this.#buckets[bucket] = flow;
   }
@@ -97,6 +121,7 @@ export class FlowTable {
   #grow(): void {
     const flows = [...this.flows()];
     this.#buckets = emptyBuckets(this.#buckets.length * 4);
+    this.#mask = this.#buckets.length - 1;
     for (const flow of flows) this.#put(flow);
   }
 }
@@ -105,35 +130,26 @@ function emptyBuckets(length: number): (Flow | null)[] {
   return Array.from({ length }, () => null);
 }
 
-/** Below 0, 0 or above it as the source comes before, is the same as, or comes behind the destination. */
-function compareEndpoints(
-  bytes: Uint8Array,
-  family: 4 | 6,
-  source: number,
-  destination: number,
-  sourcePort: number,
-  destinationPort: number,
-): number {
-  const length = family === 4 ? 4 : 16;
-  for (let index = 0; index < length; index++) {
-    const difference = (bytes[source + index] as number) - (bytes[destination + index] as number);
+/** Below 0, 0 or above it as the first address comes before, is the same as, or comes behind the second. */
+function compareAddresses(bytes: Uint8Array, one: number, other: number): number {
+  for (let index = 0; index < 16; index++) {
+    const difference = (bytes[one + index] as number) - (bytes[other + index] as number);
     if (difference !== 0) return difference;
   }
-  return sourcePort - destinationPort;
+  return 0;
 }
 
 function isKeyOf(flow: Flow, key: FlowKey): boolean {
-  if (flow.hash !== key.hash || flow.ports !== key.ports || flow.family !== key.family) return false;
-  const { low, high } = flow;
-  if (low.w0 !== key.low0 || high.w0 !== key.high0) return false;
+  if (flow.hash !== key.hash || flow.ports !== key.ports) return false;
+  if (flow.low0 !== key.low0 || flow.high0 !== key.high0 || flow.family !== key.family) return false;
   if (key.family === 4) return true;
   return (
-    low.w1 === key.low1 &&
-    low.w2 === key.low2 &&
-    low.w3 === key.low3 &&
-    high.w1 === key.high1 &&
-    high.w2 === key.high2 &&
-    high.w3 === key.high3
+    flow.low1 === key.low1 &&
+    flow.low2 === key.low2 &&
+    flow.low3 === key.low3 &&
+    flow.high1 === key.high1 &&
+    flow.high2 === key.high2 &&
+    flow.high3 === key.high3
   );
 }
 
@@ -143,4 +159,9 @@ function mixed(hash: number, word: number): number {
   mixing = (mixing << 15) | (mixing >>> 17);
   mixing = hash ^ Math.imul(mixing, 0x1b873593);
   return (Math.imul((mixing << 13) | (mixing >>> 19), 5) + 0xe6546b64) | 0;
+}
+
+/** The buckets are counted by the lower bits: let the upper ones have their say there. */
+function finished(hash: number): number {
+  return hash ^ (hash >>> 15);
 }

@@ -1,4 +1,5 @@
 import { Half } from "./half.js";
+import { noTime } from "./no-time.js";
 
 /** An ICMP error that quoted a segment of the flow. */
 export interface IcmpReport {
@@ -11,22 +12,29 @@ export interface IcmpReport {
 
 /**
  * One TCP connection as the capture saw it. Side a sent its first frame. In the flow table's order of endpoints a may stand second:
- * `aIsHigh`.
+ * `aIsHigh`. The key stands in the flow itself and in front: looking it up then touches one stretch of memory.
  */
 export class Flow {
-  readonly family: 4 | 6;
-  /** Endpoints in the table's order: addresses as one or four words, ports as one. */
-  readonly low: FlowAddress;
-  readonly high: FlowAddress;
-  readonly ports: number;
   readonly hash: number;
-  readonly aIsHigh: boolean;
-  readonly firstFrame: number;
-  readonly firstNs: number;
-  readonly a = new Half();
-  readonly b = new Half();
+  /** Both ports, the low endpoint's in the upper half. */
+  readonly ports: number;
+  readonly low0: number;
+  readonly high0: number;
   /** The next flow in the same bucket of the table. */
   next: Flow | null = null;
+  readonly family: 4 | 6;
+  readonly aIsHigh: boolean;
+  readonly a = new Half();
+  readonly b = new Half();
+  /** The rest of IPv6 addresses. */
+  readonly low1: number;
+  readonly low2: number;
+  readonly low3: number;
+  readonly high1: number;
+  readonly high2: number;
+  readonly high3: number;
+  readonly firstFrame: number;
+  readonly firstNs: number;
 
   frames = 0;
   /** Who sent the first SYN; null: the capture begins later. */
@@ -34,18 +42,24 @@ export class Flow {
   /** The last SYN of the handshake, and the time from it to the first acknowledgement behind it. */
   synNs = Number.NaN;
   /** 0: not known. */
-  firstRttNs = 0;
+  firstRttNs = noTime;
   established = false;
   icmp: IcmpReport | null = null;
   eventHead = -1;
   eventTail = -1;
 
   constructor(key: FlowKey, aIsHigh: boolean, frame: number, timeNs: number) {
-    this.family = key.family;
-    this.low = { w0: key.low0, w1: key.low1, w2: key.low2, w3: key.low3 };
-    this.high = { w0: key.high0, w1: key.high1, w2: key.high2, w3: key.high3 };
-    this.ports = key.ports;
     this.hash = key.hash;
+    this.ports = key.ports;
+    this.family = key.family;
+    this.low0 = key.low0;
+    this.low1 = key.low1;
+    this.low2 = key.low2;
+    this.low3 = key.low3;
+    this.high0 = key.high0;
+    this.high1 = key.high1;
+    this.high2 = key.high2;
+    this.high3 = key.high3;
     this.aIsHigh = aIsHigh;
     this.firstFrame = frame;
     this.firstNs = timeNs;
@@ -63,15 +77,10 @@ export class Flow {
   }
 }
 
-/** An address as 32-bit words in network order; IPv4 has one, the rest is 0. */
-export interface FlowAddress {
-  readonly w0: number;
-  readonly w1: number;
-  readonly w2: number;
-  readonly w3: number;
-}
-
-/** Both endpoints of a packet in an order that does not depend on its direction; one object, filled again and again. */
+/**
+ * Both endpoints of a packet in an order that does not depend on its direction; one object, filled again and again. Addresses are
+ * words in network order, of which IPv4 has one.
+ */
 export class FlowKey {
   family: 4 | 6 = 4;
   low0 = 0;

@@ -1,3 +1,5 @@
+import { noTime } from "./no-time.js";
+import type { Keepalive } from "./keepalive.js";
 import type { Silence } from "./silence.js";
 
 /** The window of a side that nothing was heard of: no segment has it. */
@@ -16,11 +18,11 @@ export class Half {
   hasBase = false;
   /** The highest sequence number it sent, plus one, and when it got there. */
   nextSeq = 0;
-  nextSeqNs = 0;
+  nextSeqNs = noTime;
   /** Up to where the other side may acknowledge without a gap in the capture. */
   contiguousSeq = 0;
   lastAck = 0;
-  lastAckNs = 0;
+  lastAckNs = noTime;
   /** As in the header, not shifted. */
   window = unknownWindow;
   /** Windows of a SYN are never shifted (RFC 7323 section 2.2). */
@@ -32,48 +34,33 @@ export class Half {
 
   /** Its last segment but for RSTs: the last sign of life. 0: there is none. */
   lastFrame = 0;
-  lastNs = 0;
+  lastNs = noTime;
   synFrame = 0;
-  synNs = 0;
+  synNs = noTime;
   finFrame = 0;
-  finNs = 0;
+  finNs = noTime;
   rstFrame = 0;
-  rstNs = 0;
-  /** What its own probes cost, their answers included. */
-  keepalivePackets = 0;
-  keepaliveBytes = 0;
-  keepaliveAnswers = 0;
+  rstNs = noTime;
   windowProbes = 0;
   windowProbeFrame = 0;
   /** When its window became zero; NaN: it is open. */
   zeroSinceNs = Number.NaN;
 
+  /** Its own probes; null: it sent none. */
+  keepalive: Keepalive | null = null;
+  /** What it last repeated, answered since or not; begun anew in place. null: nothing. */
+  repeated: Silence | null = null;
+
   /** What it repeats without an answer; null: nothing. */
-  silence: Silence | null = null;
-  /** The silence that the other side's last segment ended. */
-  broken: Silence | null = null;
-  /** Keepalive's spacing as seen; null: no probe yet. */
-  spacing: Spacing | null = null;
-}
-
-/** The shortest and longest waits before keepalive probes. */
-export class Spacing {
-  idleNs = new Range();
-  intervalNs = new Range();
-  /** The most probes in a row without an answer. */
-  mostProbes = 0;
-}
-
-export class Range {
-  least = Number.POSITIVE_INFINITY;
-  most = Number.NEGATIVE_INFINITY;
-
-  add(value: number): void {
-    if (value < this.least) this.least = value;
-    if (value > this.most) this.most = value;
+  get silence(): Silence | null {
+    return this.repeated?.answeredFrame === 0 ? this.repeated : null;
   }
 
-  get empty(): boolean {
-    return this.least > this.most;
+  /** The silence that the other side's last segment ended; null: that segment ended none. */
+  brokenBy(other: Half): Silence | null {
+    const { repeated } = this;
+    return repeated !== null && repeated.answeredFrame !== 0 && repeated.answeredFrame === other.lastFrame
+      ? repeated
+      : null;
   }
 }

@@ -1,6 +1,7 @@
 export { type CaptureVerdict, type EndingProof } from "./ending.js";
 export { type EventKind, eventKinds, type FlowEvent, type Side } from "./events.js";
 export { type Explanation, type ExplainOptions, explainCapture, type Skipped } from "./explain.js";
+export { filePieces } from "./file-pieces.js";
 export type { PacketSink } from "./format.js";
 export { type Frame, FrameKeeper, type FrameWatcher, type KeptFrames } from "./frames.js";
 export type { Inferred, InferredKeepalive, KeepaliveTraffic, Seen } from "./inferred.js";

@@ -1,7 +1,7 @@
 import { surelyOverAfterMs } from "../plan/timer-wheel.js";
 import { milliseconds, type Side } from "./events.js";
 import type { Flow } from "./flow.js";
-import type { Half, Range } from "./half.js";
+import type { Half } from "./half.js";
 
 /** The shortest and the longest that was seen. */
 export interface Seen {
@@ -43,8 +43,8 @@ export function inferFrom(flow: Flow): Inferred {
   return {
     keepalive: [...keepaliveOf(a, "a"), ...keepaliveOf(b, "b")],
     keepaliveTraffic: {
-      packets: a.keepalivePackets + b.keepalivePackets,
-      bytes: a.keepaliveBytes + b.keepaliveBytes,
+      packets: (a.keepalive?.packets ?? 0) + (b.keepalive?.packets ?? 0),
+      bytes: (a.keepalive?.bytes ?? 0) + (b.keepalive?.bytes ?? 0),
     },
     lastHeardMs: { a: heardMs(a), b: heardMs(b) },
     established: flow.established,
@@ -53,16 +53,16 @@ export function inferFrom(flow: Flow): Inferred {
 }
 
 function keepaliveOf(half: Half, from: Side): InferredKeepalive[] {
-  const { spacing } = half;
-  if (spacing === null) return [];
-  const idleSeen = seen(spacing.idleNs);
-  const intervalSeen = seen(spacing.intervalNs);
+  const { keepalive } = half;
+  if (keepalive === null) return [];
+  const idleSeen = seen(keepalive.idleLeastNs, keepalive.idleMostNs);
+  const intervalSeen = seen(keepalive.intervalLeastNs, keepalive.intervalMostNs);
   return [
     {
       from,
       idleMs: idleSeen === null ? null : settingBehind(idleSeen.leastMs),
       intervalMs: intervalSeen === null ? null : settingBehind(intervalSeen.leastMs),
-      count: spacing.mostProbes,
+      count: keepalive.mostProbes,
       idleSeen,
       intervalSeen,
     },
@@ -73,8 +73,8 @@ function heardMs(half: Half): number | null {
   return half.lastFrame === 0 ? null : milliseconds(half.lastNs);
 }
 
-function seen(range: Range): Seen | null {
-  return range.empty ? null : { leastMs: milliseconds(range.least), mostMs: milliseconds(range.most) };
+function seen(leastNs: number, mostNs: number): Seen | null {
+  return leastNs > mostNs ? null : { leastMs: milliseconds(leastNs), mostMs: milliseconds(mostNs) };
 }
 
 /** Numbers of seconds that people choose, the roundest first. */

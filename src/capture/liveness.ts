@@ -1,6 +1,7 @@
 import { anyRetransmission, mark } from "./events.js";
 import type { Flow } from "./flow.js";
-import { type Half, Spacing } from "./half.js";
+import type { Half } from "./half.js";
+import { Keepalive } from "./keepalive.js";
 import { control, flag, type Segment } from "./segment.js";
 import { Silence } from "./silence.js";
 
@@ -33,22 +34,19 @@ export function followLiveness(flow: Flow, from: Half, to: Half, segment: Segmen
 }
 
 /** A segment of the other side ends whatever this side was waiting for. */
-function hearFrom(waiter: Half, marks: number, { wireBytes }: Segment): void {
+function hearFrom(waiter: Half, marks: number, { frame, wireBytes }: Segment): void {
+  const { repeated } = waiter;
   // Whoever sent an RST has given up: what comes later answers nothing.
-  if (waiter.rstFrame !== 0) return;
-  const { silence } = waiter;
-  waiter.broken = silence;
-  if (silence === null) return;
-  waiter.silence = null;
-  if ((marks & mark.keepAliveAck) === 0) return;
-  waiter.keepaliveAnswers++;
-  waiter.keepalivePackets++;
-  waiter.keepaliveBytes += wireBytes;
+  if (repeated === null || repeated.answeredFrame !== 0 || waiter.rstFrame !== 0) return;
+  repeated.answeredFrame = frame;
+  const { keepalive } = waiter;
+  if (keepalive === null || (marks & mark.keepAliveAck) === 0) return;
+  keepalive.packets++;
+  keepalive.bytes += wireBytes;
 }
 
 function noticeWaiting(from: Half, to: Half, segment: Segment, marks: number): void {
-  from.silence ??= new Silence(to.lastFrame, to.lastNs, from.lastNs);
-  const { silence } = from;
+  const silence = from.silence ?? beginSilence(from, to);
   silence.repeat(segment.frame, segment.timeNs);
   if ((marks & anyRetransmission) !== 0) silence.retransmits++;
   else if (to.window === 0) {
@@ -62,16 +60,22 @@ function noticeWaiting(from: Half, to: Half, segment: Segment, marks: number): v
   } else noticeProbe(from, to, segment, silence);
 }
 
+function beginSilence(from: Half, to: Half): Silence {
+  from.repeated ??= new Silence();
+  from.repeated.begin(to.lastFrame, to.lastNs, from.lastNs);
+  return from.repeated;
+}
+
 function noticeProbe(from: Half, to: Half, { timeNs, wireBytes }: Segment, silence: Silence): void {
-  from.keepalivePackets++;
-  from.keepaliveBytes += wireBytes;
-  from.spacing ??= new Spacing();
-  const { spacing } = from;
+  from.keepalive ??= new Keepalive();
+  const { keepalive } = from;
+  keepalive.packets++;
+  keepalive.bytes += wireBytes;
   silence.probes++;
-  if (silence.probes > spacing.mostProbes) spacing.mostProbes = silence.probes;
+  if (silence.probes > keepalive.mostProbes) keepalive.mostProbes = silence.probes;
   // Linux counts from the last data or acknowledgement received (keepalive_time_elapsed), and both came in that segment.
-  if (silence.probes > 1) spacing.intervalNs.add(silence.lastGapNs);
-  else if (silence.retransmits === 0 && to.lastFrame > 0) spacing.idleNs.add(timeNs - to.lastNs);
+  if (silence.probes > 1) keepalive.addInterval(silence.lastGapNs);
+  else if (silence.retransmits === 0 && to.lastFrame > 0) keepalive.addIdle(timeNs - to.lastNs);
 }
 
 function noticeEnds(flow: Flow, from: Half, to: Half, { flags, frame, timeNs }: Segment): void {
@@ -91,6 +95,7 @@ function noticeEnds(flow: Flow, from: Half, to: Half, { flags, frame, timeNs }: 
 }
 
 function followWindow(from: Half, { window, timeNs }: Segment): void {
-  if (window !== 0) from.zeroSinceNs = Number.NaN;
-  else if (Number.isNaN(from.zeroSinceNs)) from.zeroSinceNs = timeNs;
+  const wasOpen = Number.isNaN(from.zeroSinceNs);
+  if (window === 0 && wasOpen) from.zeroSinceNs = timeNs;
+  else if (window !== 0 && !wasOpen) from.zeroSinceNs = Number.NaN;
 }

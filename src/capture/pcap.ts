@@ -1,4 +1,5 @@
 import { word16, word32 } from "./bytes.js";
+import { noTime } from "./no-time.js";
 import type { CaptureClock } from "./clock.js";
 import { badCapture, longestRecord, type PacketSink, type RecordParser } from "./format.js";
 
@@ -16,7 +17,7 @@ export class PcapParser implements RecordParser {
   #offset = 0;
   #linkType = -1;
   #started = false;
-  #startNs = 0;
+  #startNs = noTime;
   #firstSeconds = 0;
   #firstFraction = 0;
 

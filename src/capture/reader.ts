@@ -31,7 +31,8 @@ export class CaptureReader {
   readonly #sink: PacketSink;
   readonly #clock = new CaptureClock();
   #parser: RecordParser | null = null;
-  #carry = new Uint8Array(4_096);
+  /** A Buffer, as chunks of files are: code that meets two kinds of arrays is compiled for both. */
+  #carry: Uint8Array = Buffer.alloc(4_096);
   #carried = 0;
   #taken = 0;
 
@@ -81,7 +82,7 @@ export class CaptureReader {
   #carryOver(bytes: Uint8Array, start: number, end: number): void {
     const total = this.#carried + end - start;
     if (total > this.#carry.length) {
-      const larger = new Uint8Array(Math.max(total, this.#carry.length * 2));
+      const larger = Buffer.alloc(Math.max(total, this.#carry.length * 2));
       larger.set(this.#carry.subarray(0, this.#carried));
       this.#carry = larger;
     }

@@ -1,7 +1,7 @@
 import { formatIpv4, formatIpv6 } from "../kernel/addresses.js";
 import { findEnding, type CaptureVerdict, type CaptureSpan } from "./ending.js";
 import { type EventLog, type FlowEvent, milliseconds } from "./events.js";
-import type { Flow, FlowAddress } from "./flow.js";
+import type { Flow } from "./flow.js";
 import { type Inferred, inferFrom } from "./inferred.js";
 
 export interface FlowEndpoint {
@@ -28,8 +28,14 @@ export interface FlowReport {
 }
 
 export function reportOf(flow: Flow, events: EventLog, span: CaptureSpan): FlowReport {
-  const low = { address: textOf(flow.family, flow.low), port: flow.ports >>> 16 };
-  const high = { address: textOf(flow.family, flow.high), port: flow.ports & 0xffff };
+  const low = {
+    address: textOf(flow.family, flow.low0, flow.low1, flow.low2, flow.low3),
+    port: flow.ports >>> 16,
+  };
+  const high = {
+    address: textOf(flow.family, flow.high0, flow.high1, flow.high2, flow.high3),
+    port: flow.ports & 0xffff,
+  };
   return {
     a: flow.aIsHigh ? high : low,
     b: flow.aIsHigh ? low : high,
@@ -46,7 +52,7 @@ export function reportOf(flow: Flow, events: EventLog, span: CaptureSpan): FlowR
 const bytes = new Uint8Array(16);
 const words = new DataView(bytes.buffer);
 
-function textOf(family: 4 | 6, { w0, w1, w2, w3 }: FlowAddress): string {
+function textOf(family: 4 | 6, w0: number, w1: number, w2: number, w3: number): string {
   words.setInt32(0, w0);
   if (family === 4) return formatIpv4(bytes, 0);
   words.setInt32(4, w1);

@@ -1,4 +1,5 @@
 import { i32, u16 } from "./bytes.js";
+import { noTime } from "./no-time.js";
 import type { Unreadable } from "./network-layer.js";
 
 /** TCP's control bits (RFC 9293 section 3.1). */
@@ -27,7 +28,7 @@ const largestShift = 14;
 export class Segment {
   /** Counted from 1, as Wireshark does. */
   frame = 0;
-  timeNs = 0;
+  timeNs = noTime;
   sourcePort = 0;
   destinationPort = 0;
   seq = 0;

@@ -18,11 +18,10 @@ export function gaveUpNs(half: Half, silence: Silence): number {
   return silence.lastNs + nextWaitNs(half, silence);
 }
 
-function nextWaitNs({ spacing }: Half, silence: Silence): number {
+function nextWaitNs({ keepalive }: Half, silence: Silence): number {
   const { lastGapNs, probes, repetitions } = silence;
   if (probes === repetitions && probes > 1) return lastGapNs;
-  if (probes === repetitions)
-    return spacing === null || spacing.intervalNs.empty ? lastGapNs : spacing.intervalNs.most;
+  if (probes === repetitions) return Math.max(keepalive?.intervalMostNs ?? 0, 0) || lastGapNs;
   return Math.min(lastGapNs * 2, longestWaitNs);
 }
 

@@ -10,6 +10,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
+import { filePieces } from "../../capture/index.js";
 import { DeadpeerError } from "../../errors.js";
 
 /** Pieces in which a file is read. */
@@ -35,7 +36,7 @@ export function openSource(file: string): Source {
     fd = openSync(file, "r");
     const stat = fstatSync(fd);
     if (stat.isDirectory()) throw new DeadpeerError("bad-capture", `${file} is a folder, not a capture`);
-    const chunks = createReadStream("", { fd, highWaterMark: chunkBytes });
+    const chunks = stat.isFile() ? filePieces(fd) : createReadStream("", { fd, highWaterMark: chunkBytes });
     return { name: file, chunks, path: stat.isFile() ? file : null };
   } catch (error) {
     if (fd !== null) closeSync(fd);
