@@ -33,6 +33,7 @@ export function labCommand(): Command {
     .description(
       "the proving ground: hosts in network namespaces, real faults, captures read packet by packet",
     )
+    .helpCommand(false)
     .addHelpText("after", details);
   lab
     .command("list")

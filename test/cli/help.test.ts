@@ -16,6 +16,11 @@ const commands = [
   ["sysctl", "persist"],
   ["sysctl", "unpersist"],
   ["explain"],
+  ["lab"],
+  ["lab", "list"],
+  ["lab", "run"],
+  ["lab", "report"],
+  ["lab", "shell"],
 ];
 
 /** To accept a change on purpose: UPDATE_SNAPSHOTS=1 npm test -- cli/help */
