@@ -1,6 +1,7 @@
 import { closeSync, readSync } from "node:fs";
 
-const pieceBytes = 1 << 20;
+/** Small enough to stay in a processor's cache between the kernel that fills it and the parser that reads it. */
+const pieceBytes = 1 << 18;
 
 /**
  * The rest of a file, piece by piece in one and the same buffer: each piece is valid until the next is asked for. A stream would

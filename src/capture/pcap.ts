@@ -18,8 +18,8 @@ export class PcapParser implements RecordParser {
   #linkType = -1;
   #started = false;
   #startNs = noTime;
-  #firstSeconds = 0;
-  #firstFraction = 0;
+  #firstSeconds = noTime;
+  #firstFraction = noTime;
 
   constructor(sink: PacketSink, clock: CaptureClock, bigEndian: boolean, nanoseconds: boolean) {
     this.#sink = sink;
