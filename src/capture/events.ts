@@ -137,7 +137,7 @@ function copied<T extends Uint32Array | Int32Array | Float64Array>(larger: T, sm
   return larger;
 }
 
-/** Nanoseconds as milliseconds, without digits that a double does not have. */
+/** Nanoseconds as milliseconds, without digits that a double does not have, and without the sign of a zero. */
 export function milliseconds(ns: number): number {
-  return Math.round(ns) / 1e6;
+  return Math.round(ns) / 1e6 + 0;
 }

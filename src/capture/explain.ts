@@ -1,6 +1,6 @@
 import { DeadpeerError } from "../errors.js";
 import { Analysis } from "./analysis.js";
-import type { EventLog } from "./events.js";
+import { type EventLog, milliseconds } from "./events.js";
 import type { Flow } from "./flow.js";
 import type { FrameWatcher } from "./frames.js";
 import { type CaptureSource, pour } from "./input.js";
@@ -73,7 +73,7 @@ export async function explainCapture(
     skipped: skippedFor.reduce((sum, { packets }) => sum + packets, 0),
     skippedFor,
     startedAt: reader.firstMs,
-    durationMs: analysis.lastNs / 1e6,
+    durationMs: milliseconds(analysis.lastNs),
     flows: found.sort((one, other) => one.firstFrame - other.firstFrame).map(({ report }) => report),
     problems,
   };

@@ -82,20 +82,18 @@ class Inflater {
 
   async push(chunk: Uint8Array): Promise<void> {
     this.#taken += chunk.length;
-    await new Promise<void>((resolve) => {
-      this.#gunzip.write(chunk, () => resolve());
-    });
+    if (this.#failure !== null) return;
+    await this.#untilDone((done) => this.#gunzip.write(chunk, done));
     this.#throwUnlessCut();
   }
 
   /** @returns the problem, if the compressed file is cut off. */
   async end(): Promise<Problem | null> {
-    await new Promise<void>((resolve) => {
-      this.#gunzip.once("error", () => resolve());
-      this.#gunzip.once("end", () => resolve());
-      if (this.#gunzip.destroyed) resolve();
-      else this.#gunzip.end();
-    });
+    if (this.#failure === null)
+      await this.#untilDone((done) => {
+        this.#gunzip.once("end", done);
+        this.#gunzip.end();
+      });
     this.#throwUnlessCut();
     return this.#failure === null
       ? null
@@ -104,6 +102,18 @@ class Inflater {
 
   close(): void {
     this.#gunzip.destroy();
+  }
+
+  /** Damaged data ends in 'error', and then the callback of a write is never called. */
+  #untilDone(begin: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#gunzip.off("error", done);
+        resolve();
+      };
+      this.#gunzip.once("error", done);
+      begin(done);
+    });
   }
 
   #fail(error: unknown): void {
