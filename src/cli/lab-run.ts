@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { DeadpeerError } from "../errors.js";
 import { families } from "../lab/network.js";
@@ -29,6 +30,7 @@ export async function perform(
   scenarios: readonly Scenario[],
   options: Pick<LabRunOptions, "keep" | "pcap" | "ipv4" | "ipv6">,
 ): Promise<ScenarioResult[]> {
+  if (options.pcap !== undefined) makeFolder(options.pcap);
   requireLabTools();
   goFirst();
   const swept = await sweep();
@@ -48,6 +50,16 @@ export async function perform(
   );
   progress.close();
   return results;
+}
+
+/** Better now than after a minute. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new DeadpeerError("bad-option", `--pcap: ${folder} cannot be made (${code})`, { cause });
+  }
 }
 
 /**

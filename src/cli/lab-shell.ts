@@ -5,6 +5,7 @@ import { findScenario } from "../lab/scenario/load.js";
 import { sweep } from "../lab/sweep.js";
 import { requireLabTools } from "../lab/tools.js";
 import { nearest } from "../plan/nearest.js";
+import { exitStatus } from "./exit.js";
 import type { LabShellOptions } from "./lab.js";
 import { note } from "./note.js";
 
@@ -34,8 +35,11 @@ export async function shell(name: string, { host, ipv6 }: LabShellOptions): Prom
   process.on("SIGINT", ignore);
   try {
     const child = stage.network.host(where).spawn(program, [], { stdio: "inherit", detached: false });
+    const end = (): void => void child.kill("SIGHUP");
+    process.on("SIGTERM", end).on("SIGHUP", end);
     const [status] = (await once(child, "exit")) as [number | null];
-    process.exitCode = status ?? 0;
+    process.off("SIGTERM", end).off("SIGHUP", end);
+    process.exitCode = status ?? exitStatus.done;
   } finally {
     process.off("SIGINT", ignore);
   }

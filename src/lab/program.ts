@@ -18,6 +18,9 @@ export type ProgramEvent =
       readonly signal: string | null;
     };
 
+/** Even a machine that is very busy has started a program by then. */
+export const patienceMs = 20_000;
+
 /** Told of everything that a program does. */
 export type Take = (event: ProgramEvent) => void;
 
@@ -94,7 +97,7 @@ export class Program {
   /**
    * Waits for something that the program says, or has said.
    *
-   * @throws DeadpeerError `lab-failed` if it ends before, or says that it cannot.
+   * @throws DeadpeerError `lab-failed` if it ends before, says that it cannot, or takes too long.
    */
   async until(
     what: string,
@@ -102,28 +105,35 @@ export class Program {
     fails: (event: ProgramEvent) => boolean = () => false,
   ): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      const look = (): void => {
-        const trouble = this.#events.find(
-          (event) => event.event === "failed" || event.event === "exit" || fails(event),
-        );
-        if (this.#events.some(matches)) resolve();
-        else if (trouble === undefined) return;
-        else reject(this.#failure(what, trouble));
+      const end = (error: DeadpeerError | null): void => {
+        clearTimeout(timer);
         this.#waiting.delete(look);
+        if (error === null) resolve();
+        else reject(error);
       };
+      const look = (): void => {
+        if (this.#events.some(matches)) end(null);
+        else if (this.#events.some((event) => isTrouble(event) || fails(event)))
+          end(this.failure(what, fails));
+      };
+      const timer = setTimeout(() => end(this.failure(what)), patienceMs);
       this.#waiting.add(look);
       look();
     });
   }
 
-  #failure(what: string, trouble: ProgramEvent): DeadpeerError {
+  /** The error for something that it was to do and did not, with its last words. */
+  failure(what: string, fails: (event: ProgramEvent) => boolean = () => false): DeadpeerError {
+    const trouble = this.#events.find((event) => isTrouble(event) || fails(event));
+    const why = trouble === undefined ? `not within ${patienceMs / 1_000} s` : wordsFor(trouble);
     const said = this.#events.findLast(({ event }) => event === "output");
     const last = said?.event === "output" ? `; its last words: ${said.text}` : "";
-    return new DeadpeerError(
-      "lab-failed",
-      `the program ${this.name} was not ${what}: ${wordsFor(trouble)}${last}`,
-    );
+    return new DeadpeerError("lab-failed", `the program ${this.name} was not ${what}: ${why}${last}`);
   }
+}
+
+function isTrouble({ event }: ProgramEvent): boolean {
+  return event === "failed" || event === "exit";
 }
 
 function wordsFor(trouble: ProgramEvent): string {

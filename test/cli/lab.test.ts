@@ -71,6 +71,7 @@ describe("deadpeer lab, without a lab", () => {
     [["run", "./not-there.json"], /not-there\.json cannot be read \(ENOENT\)/],
     [["run", "--all", "alive"], /give names or --all/],
     [["run", "alive", "--ipv4", "--ipv6"], /leave nothing to run/],
+    [["run", "alive", "--pcap", "/dev/null/x"], /--pcap: \/dev\/null\/x cannot be made \(ENOTDIR\)/],
     [["run", "alive", "--pcpa", "x"], /unknown option '--pcpa'/],
     [["shell"], /missing required argument/],
     [["shell", "alive", "--host", "sever"], /did you mean "server"\?/],
@@ -192,6 +193,18 @@ describe("deadpeer lab", { skip: needsLab, timeout: 300_000 }, () => {
     const failed = deadpeer(lab("run", missing, "--ipv4"));
     assert.equal(failed.status, 1);
     assert.match(failed.stdout, /the program server was not ready: spawn no-such-program ENOENT/);
+    const ending = own("ending", {
+      programs: { server: { host: "server", command: ["sh", "-c", "echo oops; exit 3"], listens: 7000 } },
+      steps: [],
+      expect: [{ program: { program: "server", event: "exit" } }],
+    });
+    const ended = deadpeer(lab("run", ending, "--ipv4", "--json"));
+    assert.equal(ended.status, 1);
+    const [result] = JSON.parse(ended.stdout) as ScenarioResult[];
+    assert.equal(
+      result?.problem,
+      "the program server was not ready: it ended with status 3; its last words: oops",
+    );
   });
 
   test("killed in the middle and started again: nothing is left of either", async () => {

@@ -223,3 +223,13 @@ describe("scenario files", () => {
     assert.throws(() => findScenario(file), { code: "bad-scenario", message: /broken\.json:3: is not JSON/ });
   });
 });
+
+test("a command cannot be told what only the lab's own programs understand", () => {
+  const scenario = broken(["programs", "client"], { host: "client", command: ["nc", "{server}", "7000"] });
+  scenario["steps"] = [
+    { at: "0s", stop: { program: "client" } },
+    { at: "1s", write: { program: "client", text: "hello" } },
+  ];
+  scenario["expect"] = [{ program: { program: "client", event: "exit" } }];
+  assert.match(problemOf(scenario), /\$\.steps\[1\]\.write\.program: "client" is a command/);
+});

@@ -49,7 +49,7 @@ export interface ScenarioResult {
   readonly verdict: Verdict | null;
   /** Of the subject, read from the capture alone. */
   readonly wireVerdict: Verdict | null;
-  /** The subject's host's capture, if captures are kept. */
+  /** The capture of the subject's host, or of the first that is captured, if captures are kept. */
   readonly pcap: string | null;
   /** All captures, by host. */
   readonly pcaps: Readonly<Record<string, string>>;

@@ -260,7 +260,7 @@ class Run {
         death === undefined
           ? null
           : (this.#wires?.ending(death.host, death.local, death.remote)?.verdict ?? null),
-      pcap: this.#pcaps[subjectHost] ?? null,
+      pcap: this.#pcaps[subjectHost] ?? Object.values(this.#pcaps)[0] ?? null,
       pcaps: this.#pcaps,
     };
   }

@@ -4,7 +4,7 @@ import { listSockets } from "../../kernel/sock-diag.js";
 import { Faults, type Heal } from "../faults.js";
 import { startNat } from "../nat.js";
 import { type Family, Network } from "../network.js";
-import { Program, type ProgramEvent } from "../program.js";
+import { patienceMs, Program, type ProgramEvent } from "../program.js";
 import type { Scenario } from "../scenario/schema.js";
 import { settingsOf } from "./actions.js";
 
@@ -81,7 +81,11 @@ export class Stage implements AsyncDisposable {
 
   program(name: string): Program {
     const program = this.#programs.get(name);
-    if (program === undefined) throw new RangeError(`the program ${name} has not been started`);
+    if (program === undefined)
+      throw new DeadpeerError(
+        "bad-scenario",
+        `the program ${name} starts later, and has not been started yet`,
+      );
     return program;
   }
 
@@ -163,8 +167,9 @@ export class Stage implements AsyncDisposable {
         listSockets({ states: ["LISTEN"], local: { port: listens } }, host.namespace).length > 0) &&
       (connects === undefined ||
         listSockets({ states: ["ESTABLISHED"], remote: { port: connects } }, host.namespace).length > 0);
+    const deadline = performance.now() + patienceMs;
     while (!stands()) {
-      if (program.ended) await program.until("ready", () => false);
+      if (program.ended || performance.now() > deadline) throw program.failure("ready");
       await sleep(20, undefined, { signal: this.#signal });
     }
   }

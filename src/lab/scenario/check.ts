@@ -20,6 +20,8 @@ class Found extends Error {
   }
 }
 
+const processActions: ReadonlySet<string> = new Set(["kill", "stop", "continue", "start"]);
+
 type Path = readonly (string | number)[];
 
 class Check {
@@ -91,6 +93,7 @@ class Check {
       for (const [action, details] of Object.entries(step)) {
         if (typeof details !== "object") continue;
         this.#names(details, [...path, action]);
+        this.#isForPeers(action, details, [...path, action]);
         settingsAreWhole((details as { settings?: SettingsText }).settings, [...path, action, "settings"]);
       }
       for (const path of [step.drop, step.reject, step.flap])
@@ -108,6 +111,17 @@ class Check {
           );
       if (step.name !== undefined) named.add(step.name);
     });
+  }
+
+  /** Only the lab's own programs can be told what to do; a command is started, stopped and killed. */
+  #isForPeers(action: string, details: object, path: Path): void {
+    const { program } = details as { readonly program?: string };
+    if (program === undefined || processActions.has(action)) return;
+    if (this.#scenario.programs[program]?.command !== undefined)
+      refuse(
+        [...path, "program"],
+        `"${program}" is a command: it can be killed, stopped, continued and started`,
+      );
   }
 
   #expectationsKnowTheirNames(): void {
