@@ -82,18 +82,15 @@ class Inflater {
 
   async push(chunk: Uint8Array): Promise<void> {
     this.#taken += chunk.length;
-    if (this.#failure !== null) return;
+    if (this.#isOver()) return;
     await this.#untilDone((done) => this.#gunzip.write(chunk, done));
     this.#throwUnlessCut();
   }
 
   /** @returns the problem, if the compressed file is cut off. */
   async end(): Promise<Problem | null> {
-    if (this.#failure === null)
-      await this.#untilDone((done) => {
-        this.#gunzip.once("end", done);
-        this.#gunzip.end();
-      });
+    // Its end is told by an event.
+    if (!this.#isOver()) await this.#untilDone(() => this.#gunzip.end());
     this.#throwUnlessCut();
     return this.#failure === null
       ? null
@@ -104,16 +101,20 @@ class Inflater {
     this.#gunzip.destroy();
   }
 
-  /** Damaged data ends in 'error', and then the callback of a write is never called. */
+  /** Damaged data ends in 'error', padding behind the data in 'end', and then the callback of a write is never called. */
   #untilDone(begin: (done: () => void) => void): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
-        this.#gunzip.off("error", done);
+        this.#gunzip.off("error", done).off("end", done);
         resolve();
       };
-      this.#gunzip.once("error", done);
+      this.#gunzip.once("error", done).once("end", done);
       begin(done);
     });
+  }
+
+  #isOver(): boolean {
+    return this.#failure !== null || this.#gunzip.readableEnded;
   }
 
   #fail(error: unknown): void {

@@ -280,6 +280,12 @@ describe("what is no capture is refused, with the byte and what was expected", (
     });
   });
 
+  test("zeros behind compressed data are padding, in the same piece or in later ones", async () => {
+    const padded = Buffer.concat([gzipSync(plain), Buffer.alloc(5_000)]);
+    assert.deepEqual(await explainCapture(padded), expected);
+    assert.deepEqual(await explainCapture(cut(padded, [1_000])), expected);
+  });
+
   test("the error of a source stays what it was", async () => {
     const source: CaptureSource = failing();
     await assert.rejects(explainCapture(source), { name: "RangeError", message: "the disk is gone" });
