@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { DeadpeerError } from "../errors.js";
 import { libc } from "./libc.js";
 
@@ -130,6 +130,11 @@ function hasDescriptors(pid: number): boolean {
  */
 export function processStartTicks(pid: number): number | null {
   return readStat(pid)?.startTicks ?? null;
+}
+
+/** The PID namespace of this process, by its inode number: a process number means something only within one. */
+export function pidNamespace(): number {
+  return statSync("/proc/self/ns/pid").ino;
 }
 
 /** Some fields of /proc/PID/stat, see proc_pid_stat(5). */
