@@ -43,11 +43,14 @@ export class AsciiWriter {
     let at = this.#used + digitsOf(value);
     this.#used = at;
     let rest = value;
+    // What fits into 31 bits is divided without a detour through floating point.
+    for (; rest > maxInt31; rest = Math.floor(rest / 10)) bytes[--at] = (rest % 10) + 0x30;
+    let small = rest | 0;
     do {
-      const tenth = Math.floor(rest / 10);
-      bytes[--at] = rest - tenth * 10 + 0x30;
-      rest = tenth;
-    } while (rest > 0);
+      const tenth = (small / 10) | 0;
+      bytes[--at] = small - tenth * 10 + 0x30;
+      small = tenth;
+    } while (small > 0);
     return this;
   }
 
@@ -78,6 +81,8 @@ export class AsciiWriter {
 /** Of the largest whole number that JavaScript holds exactly. */
 const maxDigits = 16;
 
+const maxInt31 = 0x3fff_ffff;
+
 function digitsOf(value: number): number {
   let digits = 1;
   for (let limit = 10; value >= limit; limit *= 10) digits++;
@@ -105,6 +110,12 @@ function escaped(unit: number): string {
 /** More than this many different ones are not worth keeping: they do not come back. */
 const mostPieces = 4_096;
 
+/** The text as bytes, for text that is written over and over. */
+export function asciiBytes(text: string): Uint8Array {
+  const room = new Uint8Array(text.length * escapeLength);
+  return room.slice(0, putText(room, 0, text));
+}
+
 /** Text that depends on one value, as bytes, rendered once a value. Objects are told apart by identity. */
 export class Pieces<K> {
   readonly #render: (key: K) => string;
@@ -118,10 +129,28 @@ export class Pieces<K> {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     if (this.#known.size >= mostPieces) this.#known.clear();
-    const text = this.#render(key);
-    const room = new Uint8Array(text.length * escapeLength);
-    const bytes = room.slice(0, putText(room, 0, text));
+    const bytes = asciiBytes(this.#render(key));
     this.#known.set(key, bytes);
     return bytes;
+  }
+}
+
+/** Text that depends on two values: one copy where two pieces would be two. */
+export class PairedPieces<A, B> {
+  readonly #render: (first: A, second: B) => string;
+  readonly #known = new Map<A, Pieces<B>>();
+
+  constructor(render: (first: A, second: B) => string) {
+    this.#render = render;
+  }
+
+  of(first: A, second: B): Uint8Array {
+    let known = this.#known.get(first);
+    if (known === undefined) {
+      if (this.#known.size >= mostPieces) this.#known.clear();
+      known = new Pieces((key) => this.#render(first, key));
+      this.#known.set(first, known);
+    }
+    return known.of(second);
   }
 }

@@ -33,7 +33,7 @@ export async function runLs(options: LsOptions): Promise<void> {
   const walk = new HostWalk(wanted);
   if (options.json === true) {
     const { writeJson } = await import("./ls-json.js");
-    await writeJson(walk, process.stdout);
+    await writeJson(walk.passing(), process.stdout);
   } else {
     const { report } = await import("./ls-report.js");
     process.stdout.write(report({ connections: [...walk], sight: walk.sight() }, options));

@@ -55,7 +55,7 @@ export interface Connection {
   readonly detection: ConnectionDetection;
   readonly findings: readonly Finding[];
   /** The network namespace, where several were asked for: its name, else the path it was reached by. */
-  readonly netns?: string;
+  readonly netns?: string | undefined;
 }
 
 /** A peer on this very host cannot be cut off by a network: when it ends, this kernel tells our side at once. */

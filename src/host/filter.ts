@@ -139,12 +139,20 @@ function isNamed(name: string, asked: string): boolean {
   return name === asked || (name.length >= commBytes && asked.startsWith(name));
 }
 
+/** Whether a filter asks for the time to detect. */
+export function asksForDetection({ unprotected, slowerThanMs }: ConnectionFilter): boolean {
+  return unprotected || slowerThanMs !== null;
+}
+
 /**
  * Whether a connection's time to detect fits the questions for it. A dead peer is the question, so a slow reader that keeps its
  * window closed does not count; a connection of which nothing is known fits neither.
  */
-export function detectionMatches(filter: ConnectionFilter, connection: Connection): boolean {
-  if (!filter.unprotected && filter.slowerThanMs === null) return true;
+export function detectionMatches(
+  filter: ConnectionFilter,
+  connection: Pick<Connection, "settingsFrom" | "regime" | "detection">,
+): boolean {
+  if (!asksForDetection(filter)) return true;
   if (connection.settingsFrom === "unknown" || connection.regime === "none") return false;
   const { deadPeerMs } = connection.detection;
   if (filter.unprotected && deadPeerMs !== null) return false;

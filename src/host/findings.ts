@@ -72,6 +72,27 @@ export interface PathBox {
 
 const noFindings: readonly Finding[] = [];
 
+/** The worst first. A set of them is a number with the bit of each one's place. */
+const singleCodes = [
+  "unacked-growing",
+  "zero-window",
+  "close-wait-stuck",
+  "no-keepalive",
+  "idle-exceeds-path",
+  "slow-detection",
+  "no-user-timeout",
+] as const satisfies readonly SingleCode[];
+
+const [
+  unackedGrowing,
+  zeroWindow,
+  closeWaitStuck,
+  noKeepalive,
+  idleExceedsPath,
+  slowDetection,
+  noUserTimeout,
+] = singleCodes.map((_, place) => 1 << place) as [number, number, number, number, number, number, number];
+
 /**
  * Findings of one survey. Connections with the same findings share one array.
  *
@@ -81,11 +102,16 @@ export class FindingTable {
   readonly #path: readonly PathBox[];
   readonly #earlier: EarlierSample | null;
   /** The sentences depend on the settings, and so on the detection, which is shared among connections of the same settings. */
-  readonly #shared = new WeakMap<ConnectionDetection, Map<string, readonly Finding[]>>();
+  readonly #shared = new Map<ConnectionDetection, Map<number, readonly Finding[]>>();
 
   constructor(path: readonly PathBox[] = [], earlier: EarlierSample | null = null) {
     this.#path = path;
     this.#earlier = earlier;
+  }
+
+  /** Whether more counts than a socket's settings and situation: its own addresses, or its own past. */
+  get looksAtEach(): boolean {
+    return this.#path.length > 0 || this.#earlier !== null;
   }
 
   of(assessed: Assessed): readonly Finding[] {
@@ -93,7 +119,7 @@ export class FindingTable {
     // The other states end by themselves or have not begun; what is set then matters to nobody yet.
     if (state !== "ESTABLISHED" && state !== "CLOSE_WAIT") return noFindings;
     const codes = this.#codes(assessed);
-    if (codes === "") return noFindings;
+    if (codes === 0) return noFindings;
     let lists = this.#shared.get(assessed.detection);
     if (lists === undefined) {
       lists = new Map();
@@ -101,33 +127,29 @@ export class FindingTable {
     }
     let list = lists.get(codes);
     if (list === undefined) {
-      list = codes
-        .trimEnd()
-        .split(" ")
-        .map((code) => ({
-          code: code as FindingCode,
-          message: this.#message(code as SingleCode, assessed),
-        }));
+      list = singleCodes
+        .filter((_, place) => (codes & (1 << place)) !== 0)
+        .map((code) => ({ code, message: this.#message(code, assessed) }));
       lists.set(codes, list);
     }
     return list;
   }
 
-  /** The codes that apply, worst first, each followed by a space. */
-  #codes(assessed: Assessed): string {
+  /** The set of those that apply. */
+  #codes(assessed: Assessed): number {
     const { socket, seen, regime, lastHeardMs } = assessed;
     const { settings, settingsFrom } = seen;
-    let codes = "";
-    if (this.#isUnackedGrowing(assessed)) codes += "unacked-growing ";
-    if (regime === "zero-window") codes += "zero-window ";
+    let codes = 0;
+    if (this.#isUnackedGrowing(assessed)) codes |= unackedGrowing;
+    if (regime === "zero-window") codes |= zeroWindow;
     if (socket.state === "CLOSE_WAIT" && lastHeardMs !== null && lastHeardMs >= closeWaitStuckMs)
-      codes += "close-wait-stuck ";
-    if (settingsFrom !== "unknown" && settings.keepalive === null) codes += "no-keepalive ";
-    if (this.#forgetfulBox(assessed) !== undefined) codes += "idle-exceeds-path ";
+      codes |= closeWaitStuck;
+    if (settingsFrom !== "unknown" && settings.keepalive === null) codes |= noKeepalive;
+    if (this.#forgetfulBox(assessed) !== undefined) codes |= idleExceedsPath;
     // What only the timer shows says nothing about the times.
     if (settingsFrom !== "socket") return codes;
-    if (isSlow(assessed)) codes += "slow-detection ";
-    if (settings.userTimeoutMs === 0) codes += "no-user-timeout ";
+    if (isSlow(assessed)) codes |= slowDetection;
+    if (settings.userTimeoutMs === 0) codes |= noUserTimeout;
     return codes;
   }
 

@@ -1,19 +1,22 @@
 import { DeadpeerError } from "../errors.js";
 import { cgroupIds } from "../kernel/cgroups.js";
 import { allNamespaces, inNamespace, type NetworkNamespace, namespaceAt } from "../kernel/namespaces.js";
-import { type DiagSocket, dumpSockets } from "../kernel/sock-diag.js";
+import { type DiagSocket, dumpSockets, type SocketTable } from "../kernel/sock-diag.js";
 import { readSystemDefaults } from "../kernel/sysctl.js";
-import { DetectionTable } from "./detection.js";
+import { AssessmentTable } from "./assessment.js";
 import { type ConnectionFilter, diagQuery, endsTest } from "./filter.js";
-import { TimerSettings } from "./seen-settings.js";
+import type { FindingTable } from "./findings.js";
+import { TimeWaitCount } from "./time-wait.js";
 
 /** One network namespace: its sockets, and what its defaults make of them. */
 export interface Place {
   /** null where only one namespace was asked for. */
   readonly label: string | null;
-  readonly sockets: readonly DiagSocket[];
-  readonly timers: TimerSettings;
-  readonly detections: DetectionTable;
+  readonly sockets: SocketTable;
+  /** What the kernel was not asked, as a test; null: nothing. */
+  readonly isMeant: ((socket: DiagSocket) => boolean) | null;
+  readonly timeWait: TimeWaitCount;
+  readonly assessments: AssessmentTable;
 }
 
 export interface Surroundings {
@@ -31,7 +34,11 @@ export interface Surroundings {
  * @throws DeadpeerError `no-namespace` and `permission-denied` for a namespace that was asked for by name; of "all" those that
  *   cannot be entered are counted instead.
  */
-export function lookAround(filter: ConnectionFilter, given?: readonly NetworkNamespace[]): Surroundings {
+export function lookAround(
+  filter: ConnectionFilter,
+  findings: FindingTable,
+  given?: readonly NetworkNamespace[],
+): Surroundings {
   const isMeant = socketTest(filter);
   const { namespaces, unreadable } =
     given === undefined ? namespacesOf(filter) : { namespaces: given, unreadable: 0 };
@@ -41,14 +48,17 @@ export function lookAround(filter: ConnectionFilter, given?: readonly NetworkNam
   let interrupted = false;
   for (const namespace of namespaces) {
     try {
-      const dump = dumpSockets(diagQuery(filter), namespace ?? undefined);
+      const sockets = dumpSockets(diagQuery(filter), namespace ?? undefined);
       const system = namespace === null ? readSystemDefaults() : inNamespace(namespace, readSystemDefaults);
-      interrupted ||= dump.interrupted;
+      interrupted ||= sockets.interrupted;
       places.push({
         label: labelled ? labelOf(namespace) : null,
-        sockets: isMeant === null ? dump.sockets : dump.sockets.filter(isMeant),
-        timers: new TimerSettings(system),
-        detections: new DetectionTable(system),
+        sockets,
+        isMeant,
+        timeWait: new TimeWaitCount(
+          isMeant === null ? sockets.inState("TIME_WAIT") : sockets.inState("TIME_WAIT").filter(isMeant),
+        ),
+        assessments: new AssessmentTable(system, findings),
       });
     } catch (error) {
       if (filter.namespaces !== "all" || !(error instanceof DeadpeerError)) throw error;

@@ -1,3 +1,4 @@
+import type { TcpState } from "../kernel/tcp-states.js";
 import type { Regime } from "../plan/model.js";
 import type { SocketFacts } from "./socket-facts.js";
 
@@ -38,8 +39,7 @@ function transferRegime({ timer, sendQueue, info }: SocketFacts): Regime {
  * Time since anything was heard from the peer, as the kernel's own keepalive reckons it (keepalive_time_elapsed): the younger of
  * the last data and the last acknowledgement. null before the peer has answered at all, and where the kernel keeps no record.
  */
-export function lastHeardMs({ state, info }: SocketFacts): number | null {
-  // Before the handshake is done these fields count from boot.
-  if (info === null || state === "SYN_SENT" || state === "SYN_RECV" || state === "LISTEN") return null;
-  return Math.min(info.lastDataRecvMs, info.lastAckRecvMs);
+export function lastHeardMs(state: TcpState, lastReceivedMs: number | null): number | null {
+  // Before the handshake is done the kernel's fields count from boot.
+  return state === "SYN_SENT" || state === "SYN_RECV" || state === "LISTEN" ? null : lastReceivedMs;
 }

@@ -2,9 +2,10 @@ import { existsSync } from "node:fs";
 import { DeadpeerError } from "../errors.js";
 import type { NetworkNamespace } from "../kernel/namespaces.js";
 import { type SocketHolder, type SocketHolders, socketHolders } from "../kernel/processes.js";
-import type { DiagSocket } from "../kernel/sock-diag.js";
+import type { SocketRecord } from "../kernel/sock-diag.js";
 import type { Connection } from "./connection.js";
 import {
+  asksForDetection,
   asksForProcesses,
   type ConnectionFilter,
   detectionMatches,
@@ -12,11 +13,10 @@ import {
   processesMatch,
 } from "./filter.js";
 import { type EarlierSample, FindingTable, type PathBox } from "./findings.js";
+import { PassingConnection } from "./passing.js";
 import { lookAround, type Place, type Surroundings } from "./places.js";
-import { lastHeardMs, regimeOf } from "./regime.js";
-import type { SocketFacts } from "./socket-facts.js";
+import type { SeenSettings } from "./seen-settings.js";
 import { SettingsReader } from "./settings-reader.js";
-import { TimeWaitCount } from "./time-wait.js";
 
 export interface SurveyOptions {
   /** Which connections; all but listeners, of the own network namespace, by default. */
@@ -79,9 +79,10 @@ export function surveyHost(options: SurveyOptions = {}): HostSurvey {
 export class HostWalk implements Iterable<Connection> {
   readonly #filter: ConnectionFilter;
   readonly #fast: boolean;
+  readonly #asksForProcesses: boolean;
+  readonly #asksForDetection: boolean;
   readonly #surroundings: Surroundings;
   readonly #processes: SocketHolders;
-  readonly #findings: FindingTable;
   #considered = 0;
   #matched = 0;
   #unread = 0;
@@ -90,19 +91,27 @@ export class HostWalk implements Iterable<Connection> {
   constructor(options: SurveyOptions = {}) {
     this.#filter = options.filter ?? parseFilter();
     this.#fast = options.fast ?? false;
+    this.#asksForProcesses = asksForProcesses(this.#filter);
+    this.#asksForDetection = asksForDetection(this.#filter);
     checkProcesses(this.#filter);
-    this.#surroundings = lookAround(this.#filter, options.namespaces);
+    const findings = new FindingTable(options.path, options.earlier);
+    this.#surroundings = lookAround(this.#filter, findings, options.namespaces);
     this.#processes = holdersOf(this.#surroundings.places, this.#filter, this.#fast);
-    this.#findings = new FindingTable(options.path, options.earlier);
   }
 
   *[Symbol.iterator](): Generator<Connection, void, undefined> {
+    for (const connection of this.passing()) yield connection.copy();
+  }
+
+  /** The same for whoever is done with one connection before asking for the next: one object shows them all. */
+  *passing(): Generator<PassingConnection, void, undefined> {
     using reader = new SettingsReader();
+    const connection = new PassingConnection();
     for (const place of this.#surroundings.places) {
-      const timeWait = new TimeWaitCount(place.sockets);
-      for (const socket of place.sockets) {
-        const connection = this.#describe(place, socket, reader, timeWait);
-        if (connection === null || !detectionMatches(this.#filter, connection)) continue;
+      connection.netns = place.label ?? undefined;
+      for (const socket of place.sockets.passing()) {
+        if (place.isMeant?.(socket) === false || !this.#describe(place, socket, reader, connection)) continue;
+        if (this.#asksForDetection && !detectionMatches(this.#filter, connection)) continue;
         this.#matched++;
         yield connection;
       }
@@ -122,49 +131,25 @@ export class HostWalk implements Iterable<Connection> {
     };
   }
 
-  /** null for a connection of processes that were not asked for. */
+  /** @returns false for a connection of processes that were not asked for. */
   #describe(
     place: Place,
-    socket: DiagSocket,
+    socket: SocketRecord,
     reader: SettingsReader,
-    timeWait: TimeWaitCount,
-  ): Connection | null {
-    // Every field of a record is decoded anew each time it is asked for.
-    const { inode, state, timer, local, remote, sendQueue, info } = socket;
+    connection: PassingConnection,
+  ): boolean {
+    const inode = socket.inode;
     const processes = this.#processes.holders.get(inode) ?? nobody;
-    if (!processesMatch(this.#filter, processes)) return null;
+    if (this.#asksForProcesses && !processesMatch(this.#filter, processes)) return false;
     this.#considered++;
-    const read = this.#fast ? null : reader.read(socket, processes);
-    if (!this.#fast && inode !== 0 && read === null) this.#unread++;
-    const cookie = String(socket.cookie);
-    const facts: SocketFacts = { cookie, inode, state, timer, local, remote, sendQueue, info };
-    const seen = read ?? place.timers.of(facts);
-    const regime = regimeOf(facts);
-    const detection = place.detections.of(facts, seen, regime);
-    const heardMs = lastHeardMs(facts);
-    const connection: Connection = {
-      family: socket.family,
-      local,
-      remote,
-      state,
-      inode,
-      uid: socket.uid,
-      cookie,
-      processes,
-      keepalive: seen.keepalive,
-      userTimeoutMs: seen.userTimeoutMs,
-      settingsFrom: seen.settingsFrom,
-      timer,
-      regime,
-      lastHeardMs: heardMs,
-      queues: { receive: socket.receiveQueue, send: sendQueue },
-      detection,
-      findings:
-        state === "TIME_WAIT"
-          ? timeWait.findings(facts)
-          : this.#findings.of({ socket: facts, seen, regime, detection, lastHeardMs: heardMs }),
-    };
-    return place.label === null ? connection : { ...connection, netns: place.label };
+    let read: SeenSettings | null = null;
+    if (!this.#fast) {
+      read = reader.read(socket, processes);
+      if (read === null && inode !== 0) this.#unread++;
+    }
+    connection.show(socket, processes, place.assessments.of(socket, read));
+    if (connection.state === "TIME_WAIT") connection.findings = place.timeWait.findings(connection);
+    return true;
   }
 }
 

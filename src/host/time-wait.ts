@@ -1,6 +1,5 @@
 import type { DiagSocket } from "../kernel/sock-diag.js";
 import type { Finding } from "./findings.js";
-import type { SocketFacts } from "./socket-facts.js";
 
 /** A quarter of the 28 232 local ports that Linux hands out (ip_local_port_range): each holds one, to that peer, for a minute. */
 export const timeWaitMany = 7_000;
@@ -23,7 +22,7 @@ export class TimeWaitCount {
       if (socket.state === "TIME_WAIT") this.#byPeer.set(peerOf(socket), this.#of(socket) + 1);
   }
 
-  findings(socket: SocketFacts): readonly Finding[] {
+  findings(socket: Pick<DiagSocket, "state" | "remote">): readonly Finding[] {
     return socket.state === "TIME_WAIT" && this.#of(socket) >= timeWaitMany ? tooMany : noFindings;
   }
 

@@ -1,8 +1,8 @@
 import { AF_INET6 } from "./abi.js";
-import { formatIpv4, formatIpv6, isMapped } from "./addresses.js";
-import { findAttribute } from "./netlink.js";
-import { viewTcpInfo, type TcpInfo } from "./tcp-info.js";
-import { stateFromNumber, stateNumber, type TcpState } from "./tcp-states.js";
+import { formatIpv6, isMapped } from "./addresses.js";
+import { type TcpInfo, tcpInfoLayout, viewTcpInfo } from "./tcp-info.js";
+import { stateFromNumber, type TcpState } from "./tcp-states.js";
+import { word as readWord } from "./word.js";
 
 /** One TCP socket as the kernel's sock_diag shows it. */
 export interface DiagSocket {
@@ -30,6 +30,13 @@ export interface DiagSocket {
   readonly sendQueue: number;
   /** null unless asked for, and for sockets that have none (TIME_WAIT, SYN_RECV). */
   readonly info: TcpInfo | null;
+  /** The younger of the last data and the last acknowledgement in `info`; null without it. */
+  readonly lastReceivedMs: number | null;
+  /**
+   * What the socket is in the midst of, as a number: the same for sockets that agree in state, kind of timer, retransmissions, in
+   * whether a process holds them, whether anything is queued to send, and whether the peer's window is closed.
+   */
+  readonly situation: number;
   /** The inode number of the cgroup v2 directory that the socket was made in; null where the kernel gives none (before 5.7). */
   readonly cgroupId: bigint | null;
 }
@@ -53,6 +60,12 @@ export interface DiagTimer {
 /** Attributes that follow a description (INET_DIAG_*); others are passed over. */
 export const INET_DIAG_INFO = 2;
 const INET_DIAG_CGROUP_ID = 21;
+/** struct nlattr: the length and the type, which shares its field with flags. */
+const attributeHeader = 4;
+const NLA_TYPE_MASK = 0x3fff;
+/** Where these lie in struct tcp_info. */
+const dataReceived = tcpInfoLayout.lastDataRecvMs[1];
+const ackReceived = tcpInfoLayout.lastAckRecvMs[1];
 
 /** struct inet_diag_msg. Ports and addresses are in network order, the rest in the machine's. */
 export const diagMessage = {
@@ -75,10 +88,23 @@ export const diagMessage = {
   bytes: 72,
 } as const;
 
+/** The same by words. */
+const word = {
+  ports: diagMessage.localPort >> 2,
+  localAddress: diagMessage.localAddress >> 2,
+  remoteAddress: diagMessage.remoteAddress >> 2,
+  interfaceIndex: diagMessage.interfaceIndex >> 2,
+  cookieLow: diagMessage.cookieLow >> 2,
+  cookieHigh: diagMessage.cookieHigh >> 2,
+  expires: diagMessage.expires >> 2,
+  receiveQueue: diagMessage.receiveQueue >> 2,
+  sendQueue: diagMessage.sendQueue >> 2,
+  uid: diagMessage.uid >> 2,
+  inode: diagMessage.inode >> 2,
+} as const;
+
 /** Where the IPv4 part of a mapped address begins. */
 const mappedOffset = 12;
-
-const FIN_WAIT2 = stateNumber("FIN_WAIT2");
 
 /** Where a socket's addresses lie, and as which family they are shown. */
 export interface AddressShape {
@@ -98,89 +124,162 @@ export function addressShape(bytes: Buffer, start: number): AddressShape {
   return { family: 4, mapped, local: local + mappedOffset, remote: remote + mappedOffset };
 }
 
+/** A buffer that the kernel has filled, by bytes and by words; its messages and attributes begin at multiples of four. */
+export interface DiagBuffer {
+  readonly bytes: Buffer;
+  readonly words: Uint32Array;
+}
+
 /**
- * A socket over the bytes that the kernel sent; they must stay as they are. Each field is decoded when it is read: a list of
- * many thousand sockets then costs little more than the kernel's part of it, and objects that live as long as the list
- * (endpoints, timers) would keep the garbage collector busier than all the decoding.
+ * A socket as the kernel described it in a buffer that must stay as it is. Each field is decoded when it is read, by as little code
+ * as possible: a dump of many thousand is over before much code would have been compiled. One record may be led over all of them,
+ * which spares an object each.
  */
 export class SocketRecord implements DiagSocket {
-  readonly #bytes: Buffer;
-  readonly #start: number;
-  readonly #end: number;
-  readonly #texts: AddressTexts;
+  private bytes: Buffer;
+  private words: Uint32Array;
+  /** Where the message begins and ends, in bytes; `first` is its first word. */
+  private start = 0;
+  private end = 0;
+  private first = 0;
+  private readonly texts: AddressTexts;
 
-  constructor(bytes: Buffer, start: number, end: number, texts: AddressTexts) {
-    this.#bytes = bytes;
-    this.#start = start;
-    this.#end = end;
-    this.#texts = texts;
+  constructor(buffer: DiagBuffer, start: number, end: number, texts: AddressTexts) {
+    this.bytes = buffer.bytes;
+    this.words = buffer.words;
+    this.texts = texts;
+    this.moveTo(buffer, start, end);
+  }
+
+  /** Shows another socket from now on. */
+  moveTo(buffer: DiagBuffer, start: number, end: number): void {
+    this.bytes = buffer.bytes;
+    this.words = buffer.words;
+    this.start = start;
+    this.end = end;
+    this.first = start >> 2;
   }
 
   get family(): 4 | 6 {
-    return addressShape(this.#bytes, this.#start).family;
+    return this.isIpv4 ? 4 : addressShape(this.bytes, this.start).family;
   }
 
   get mapped(): boolean {
-    return addressShape(this.#bytes, this.#start).mapped;
+    return addressShape(this.bytes, this.start).mapped;
   }
 
   get state(): TcpState {
-    return stateFromNumber(this.#bytes[this.#start + diagMessage.state] as number);
+    return stateFromNumber(((this.words[this.first] as number) >>> 8) & 0xff);
   }
 
   get local(): DiagEndpoint {
-    const { family, local } = addressShape(this.#bytes, this.#start);
-    return this.#endpoint(family, local, diagMessage.localPort);
+    return { address: this.localAddress, port: this.localPort };
   }
 
   get remote(): DiagEndpoint {
-    const { family, remote } = addressShape(this.#bytes, this.#start);
-    return this.#endpoint(family, remote, diagMessage.remotePort);
+    return { address: this.remoteAddress, port: this.remotePort };
+  }
+
+  get localAddress(): string {
+    return this.isIpv4
+      ? this.texts.v4(this.words[this.first + word.localAddress] as number)
+      : this.addressAt(addressShape(this.bytes, this.start).local);
+  }
+
+  get remoteAddress(): string {
+    return this.isIpv4
+      ? this.texts.v4(this.words[this.first + word.remoteAddress] as number)
+      : this.addressAt(addressShape(this.bytes, this.start).remote);
+  }
+
+  get localPort(): number {
+    return networkOrder((this.words[this.first + word.ports] as number) & 0xffff);
+  }
+
+  get remotePort(): number {
+    return networkOrder((this.words[this.first + word.ports] as number) >>> 16);
   }
 
   get interfaceIndex(): number {
-    return this.#u32(diagMessage.interfaceIndex);
+    return this.words[this.first + word.interfaceIndex] as number;
   }
 
   get inode(): number {
-    return this.#u32(diagMessage.inode);
+    return this.words[this.first + word.inode] as number;
   }
 
   get uid(): number {
-    return this.#u32(diagMessage.uid);
+    return this.words[this.first + word.uid] as number;
   }
 
   get cookie(): bigint {
-    return this.#bytes.readBigUInt64LE(this.#start + diagMessage.cookieLow);
+    return this.bytes.readBigUInt64LE(this.start + diagMessage.cookieLow);
+  }
+
+  /** The cookie as a number, or in decimal if it is too large for one: most are small, and a number costs least. */
+  get plainCookie(): number | string {
+    const high = this.words[this.first + word.cookieHigh] as number;
+    const low = this.words[this.first + word.cookieLow] as number;
+    return high < 0x20_0000 ? high * 0x1_0000_0000 + low : String(this.cookie);
   }
 
   get timer(): DiagTimer {
-    return readTimer(this.#bytes, this.#start);
+    const number = ((this.words[this.first] as number) >>> 16) & 0xff;
+    if (number === 0) return noTimer;
+    const orphanedFinWait2 = number === KEEPALIVE_TIMER && this.state === "FIN_WAIT2" && this.inode === 0;
+    return {
+      // The keepalive timer of a socket that its program has closed waits for the peer's FIN instead (tcp_keepalive_timer).
+      kind: orphanedFinWait2 ? "time-wait" : (timerKinds[number] ?? "none"),
+      expiresMs: this.expiresMs,
+      retransmits: this.retransmits,
+    };
+  }
+
+  get expiresMs(): number {
+    return this.words[this.first + word.expires] as number;
+  }
+
+  get retransmits(): number {
+    return (this.words[this.first] as number) >>> 24;
   }
 
   get receiveQueue(): number {
-    return this.#u32(diagMessage.receiveQueue);
+    return this.words[this.first + word.receiveQueue] as number;
   }
 
   get sendQueue(): number {
-    return this.#u32(diagMessage.sendQueue);
+    return this.words[this.first + word.sendQueue] as number;
   }
 
   get info(): TcpInfo | null {
-    const at = this.#attribute(INET_DIAG_INFO);
-    return at === null ? null : viewTcpInfo(this.#bytes, at.start, at.end - at.start);
+    const at = this.attribute(INET_DIAG_INFO);
+    return at < 0 ? null : viewTcpInfo(this.bytes, at, valueLength(this.words, at));
+  }
+
+  get lastReceivedMs(): number | null {
+    const at = this.attribute(INET_DIAG_INFO);
+    return at < 0 ? null : lastReceivedAt(this.words, at);
+  }
+
+  get situation(): number {
+    const sends = this.sendQueue > 0;
+    return (
+      ((this.words[this.first] as number) >>> 8) |
+      (this.inode === 0 ? 1 << 24 : 0) |
+      (sends ? 1 << 25 : 0) |
+      (sends && this.info?.sndWnd === 0 ? 1 << 26 : 0)
+    );
   }
 
   get cgroupId(): bigint | null {
-    const at = this.#attribute(INET_DIAG_CGROUP_ID);
-    return at === null || at.end - at.start < 8 ? null : this.#bytes.readBigUInt64LE(at.start);
+    const at = this.attribute(INET_DIAG_CGROUP_ID);
+    return at < 0 || valueLength(this.words, at) < 8 ? null : this.bytes.readBigUInt64LE(at);
   }
 
   /** What JSON.stringify prints; big integers as text. */
-  toJSON(): Record<keyof DiagSocket, unknown> {
+  toJSON(): Record<string, unknown> {
     const { family, mapped, state, local, remote, interfaceIndex, inode, uid, timer } = this;
     const { receiveQueue, sendQueue, info } = this;
-    const cookie = String(this.cookie);
     const cgroupId = this.cgroupId === null ? null : String(this.cgroupId);
     return {
       family,
@@ -191,7 +290,7 @@ export class SocketRecord implements DiagSocket {
       interfaceIndex,
       inode,
       uid,
-      cookie,
+      cookie: String(this.cookie),
       timer,
       receiveQueue,
       sendQueue,
@@ -200,20 +299,41 @@ export class SocketRecord implements DiagSocket {
     };
   }
 
-  #endpoint(family: 4 | 6, address: number, port: number): DiagEndpoint {
-    return {
-      address: this.#texts.at(this.#bytes, address, family),
-      port: this.#bytes.readUInt16BE(this.#start + port),
-    };
+  private get isIpv4(): boolean {
+    return ((this.words[this.first] as number) & 0xff) !== AF_INET6;
   }
 
-  #u32(field: number): number {
-    return this.#bytes.readUInt32LE(this.#start + field);
+  private addressAt(offset: number): string {
+    return this.texts.at(this.bytes, offset, this.family);
   }
 
-  #attribute(wanted: number): { start: number; end: number } | null {
-    return findAttribute(this.#bytes, this.#start + diagMessage.bytes, this.#end, wanted);
+  /** Where the value of an attribute begins, in bytes; -1 if there is none. Looks no further than one that does not fit. */
+  private attribute(wanted: number): number {
+    const { words, end } = this;
+    for (let offset = this.start + diagMessage.bytes; offset + attributeHeader <= end; ) {
+      const head = words[offset >> 2] as number;
+      const length = head & 0xffff;
+      if (length < attributeHeader || length > end - offset) return -1;
+      if (((head >>> 16) & NLA_TYPE_MASK) === wanted) return offset + attributeHeader;
+      offset += (length + 3) & ~3;
+    }
+    return -1;
   }
+}
+
+/** The length of the attribute value that begins there. */
+function valueLength(words: Uint32Array, start: number): number {
+  return ((words[(start - attributeHeader) >> 2] as number) & 0xffff) - attributeHeader;
+}
+
+/** From the tcp_info that begins there; what an old or cut one does not hold reads as 0, as viewTcpInfo has it. */
+function lastReceivedAt(words: Uint32Array, info: number): number {
+  if (valueLength(words, info) < Math.max(dataReceived, ackReceived) + 4) return 0;
+  return Math.min(words[(info + dataReceived) >> 2] as number, words[(info + ackReceived) >> 2] as number);
+}
+
+function networkOrder(port: number): number {
+  return ((port & 0xff) << 8) | (port >>> 8);
 }
 
 /** idiag_timer's values: inet_csk_diag_fill, inet_twsk_diag_fill and inet_req_diag_fill in net/ipv4/inet_diag.c. */
@@ -227,37 +347,32 @@ const timerKinds: readonly DiagTimer["kind"][] = [
 const KEEPALIVE_TIMER = 2;
 const noTimer: DiagTimer = { kind: "none", expiresMs: 0, retransmits: 0 };
 
-function readTimer(bytes: Buffer, start: number): DiagTimer {
-  const number = bytes[start + diagMessage.timer] as number;
-  if (number === 0) return noTimer;
-  const orphanedFinWait2 =
-    number === KEEPALIVE_TIMER &&
-    bytes[start + diagMessage.state] === FIN_WAIT2 &&
-    bytes.readUInt32LE(start + diagMessage.inode) === 0;
-  return {
-    // The keepalive timer of a socket that its program has closed waits for the peer's FIN instead (tcp_keepalive_timer).
-    kind: orphanedFinWait2 ? "time-wait" : (timerKinds[number] ?? "none"),
-    expiresMs: bytes.readUInt32LE(start + diagMessage.expires),
-    retransmits: bytes[start + diagMessage.retransmits] as number,
-  };
-}
-
 /** Each address's text once: many thousand sockets share few addresses. */
 export class AddressTexts {
   readonly #v4 = new Map<number, string>();
   readonly #v6 = new Map<string, string>();
 
   at(bytes: Buffer, offset: number, family: 4 | 6): string {
-    return family === 4
-      ? remember(this.#v4, bytes.readUInt32BE(offset), () => formatIpv4(bytes, offset))
-      : remember(this.#v6, bytes.toString("latin1", offset, offset + 16), () => formatIpv6(bytes, offset));
+    return family === 4 ? this.v4(readWord(bytes, offset)) : this.#v6At(bytes, offset);
   }
-}
 
-function remember<K>(texts: Map<K, string>, key: K, format: () => string): string {
-  const known = texts.get(key);
-  if (known !== undefined) return known;
-  const text = format();
-  texts.set(key, text);
-  return text;
+  /** @param address its four bytes as one word. */
+  v4(address: number): string {
+    let text = this.#v4.get(address);
+    if (text === undefined) {
+      text = `${address & 0xff}.${(address >>> 8) & 0xff}.${(address >>> 16) & 0xff}.${address >>> 24}`;
+      this.#v4.set(address, text);
+    }
+    return text;
+  }
+
+  #v6At(bytes: Buffer, offset: number): string {
+    const key = bytes.toString("latin1", offset, offset + 16);
+    let text = this.#v6.get(key);
+    if (text === undefined) {
+      text = formatIpv6(bytes, offset);
+      this.#v6.set(key, text);
+    }
+    return text;
+  }
 }

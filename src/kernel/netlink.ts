@@ -2,6 +2,7 @@ import { DeadpeerError } from "../errors.js";
 import { errnoName, errnoText } from "./errno.js";
 import { syscallError } from "./libc.js";
 import type { NetlinkChannel } from "./netlink-channel.js";
+import { half, word } from "./word.js";
 
 /** include/uapi/linux/netlink.h. */
 const NLM_F_REQUEST = 0x1;
@@ -139,15 +140,15 @@ interface BatchState {
 function readBatch(bytes: Buffer, start: number, end: number, state: BatchState): boolean {
   for (let offset = start; offset < end; ) {
     if (end - offset < header.bytes) throw unreadable("a message has no whole header");
-    const length = bytes.readUInt32LE(offset + header.length);
+    const length = word(bytes, offset + header.length);
     if (length < header.bytes || length > end - offset)
       throw unreadable(`a message of ${end - offset} bytes says that it has ${length}`);
     const expected =
-      bytes.readUInt32LE(offset + header.sequence) === state.sequence &&
-      bytes.readUInt32LE(offset + header.port) === state.port;
+      word(bytes, offset + header.sequence) === state.sequence &&
+      word(bytes, offset + header.port) === state.port;
     if (expected) {
-      const flags = bytes.readUInt16LE(offset + header.flags);
-      const type = bytes.readUInt16LE(offset + header.type);
+      const flags = half(bytes, offset + header.flags);
+      const type = half(bytes, offset + header.type);
       if (type >= NLMSG_MIN_TYPE) {
         if ((flags & NLM_F_DUMP_INTR) !== 0) state.interrupted = true;
         state.read(bytes, offset + header.bytes, offset + length);
@@ -220,9 +221,9 @@ export function findAttribute(
   wanted: number,
 ): { start: number; end: number } | null {
   for (let offset = start; offset + attribute.bytes <= end; ) {
-    const length = bytes.readUInt16LE(offset + attribute.length);
+    const length = half(bytes, offset + attribute.length);
     if (length < attribute.bytes || length > end - offset) return null;
-    const type = bytes.readUInt16LE(offset + attribute.type) & NLA_TYPE_MASK;
+    const type = half(bytes, offset + attribute.type) & NLA_TYPE_MASK;
     if (type === wanted) return { start: offset + attribute.bytes, end: offset + length };
     offset += align(length);
   }

@@ -1,13 +1,15 @@
 import { DeadpeerError } from "../errors.js";
 import { NETLINK_SOCK_DIAG } from "./abi.js";
 import { DiagFilter, type DiagQuery } from "./diag-query.js";
-import { AddressTexts, type DiagSocket, diagMessage, SocketRecord } from "./diag-socket.js";
+import { type DiagSocket, diagMessage } from "./diag-socket.js";
 import { inNamespace, type NetworkNamespace } from "./namespaces.js";
 import { dump } from "./netlink.js";
 import { type NetlinkChannel, openNetlink } from "./netlink-channel.js";
+import { addSocket, type SocketRun, SocketTable } from "./socket-table.js";
 
 export type { DiagEndpointQuery, DiagQuery } from "./diag-query.js";
-export type { DiagEndpoint, DiagSocket, DiagTimer } from "./diag-socket.js";
+export type { DiagEndpoint, DiagSocket, DiagTimer, SocketRecord } from "./diag-socket.js";
+export type { SocketTable } from "./socket-table.js";
 
 const SOCK_DIAG_BY_FAMILY = 20;
 
@@ -22,19 +24,13 @@ const SOCK_DIAG_BY_FAMILY = 20;
  * @example listSockets({ states: ["ESTABLISHED"], remote: { address: "10.0.0.0/8" }, info: true })
  */
 export function listSockets(query: DiagQuery = {}, namespace?: NetworkNamespace): DiagSocket[] {
-  return dumpSockets(query, namespace).sockets;
+  return [...dumpSockets(query, namespace)];
 }
 
-export interface SocketDump {
-  readonly sockets: DiagSocket[];
-  /** The kernel reported changes during every attempt: something may be missing or stand there twice. */
-  readonly interrupted: boolean;
-}
-
-/** As listSockets, and says whether the list is known to be whole. */
-export function dumpSockets(query: DiagQuery = {}, namespace?: NetworkNamespace): SocketDump {
+/** As listSockets, for many: each is decoded when the loop reaches it. Says whether the list is known to be whole. */
+export function dumpSockets(query: DiagQuery = {}, namespace?: NetworkNamespace): SocketTable {
   // The socket belongs to the namespace it is opened in; it can be used from outside.
-  return dumpThrough(
+  return tableThrough(
     () => (namespace === undefined ? openSockDiag() : inNamespace(namespace, openSockDiag)),
     query,
   );
@@ -44,24 +40,32 @@ function openSockDiag(): NetlinkChannel {
   return openNetlink(NETLINK_SOCK_DIAG);
 }
 
-/** As dumpSockets, over channels that `open` gives: the kernel's, or made-up ones in tests. */
+export interface SocketDump {
+  readonly sockets: DiagSocket[];
+  readonly interrupted: boolean;
+}
+
+/** As listSockets, over channels that `open` gives: made-up ones in tests. */
 export function dumpThrough(open: () => NetlinkChannel, query: DiagQuery): SocketDump {
+  const table = tableThrough(open, query);
+  return { sockets: [...table], interrupted: table.interrupted };
+}
+
+function tableThrough(open: () => NetlinkChannel, query: DiagQuery): SocketTable {
   const filter = new DiagFilter(query);
-  const texts = new AddressTexts();
-  let sockets: DiagSocket[] = [];
+  const runs: SocketRun[] = [];
   let interrupted = false;
   for (const family of filter.kernelFamilies()) {
     const result = withReason(() =>
-      dump<DiagSocket>(open, SOCK_DIAG_BY_FAMILY, filter.encode(family), (bytes, start, end, into) => {
+      dump<SocketRun>(open, SOCK_DIAG_BY_FAMILY, filter.encode(family), (bytes, start, end, into) => {
         if (end - start < diagMessage.bytes) throw malformed(`a socket is described in ${end - start} bytes`);
-        if (!filter.accepts(bytes, start)) return;
-        into.push(new SocketRecord(bytes, start, end, texts));
+        if (filter.accepts(bytes, start)) addSocket(into, bytes, start, end);
       }),
     );
-    sockets = sockets.length === 0 ? result.items : sockets.concat(result.items);
+    runs.push(...result.items);
     interrupted ||= result.interrupted;
   }
-  return { sockets, interrupted };
+  return new SocketTable(runs, interrupted);
 }
 
 function malformed(problem: string): DeadpeerError {

@@ -2,6 +2,7 @@ import { IPPROTO_TCP, TCP_INFO } from "./abi.js";
 import { lastErrno, libc } from "./libc.js";
 import { socketError } from "./socket-error.js";
 import { stateFromNumber, type TcpState } from "./tcp-states.js";
+import { word } from "./word.js";
 
 /**
  * What the kernel knows about one connection (struct tcp_info, include/uapi/linux/tcp.h). The structure only ever grew at its
@@ -62,7 +63,7 @@ export interface TcpInfo {
 type Field = readonly [kernelName: string, offset: number, read: Reader];
 type Reader = (bytes: Buffer, at: number, end: number) => number | null;
 
-// Each checks the length before it reads. Shifts and one multiplication instead of Buffer's own readers, which check again.
+// Each checks the length before it reads.
 const u8: Reader = (bytes, at, end) => (at < end ? (bytes[at] as number) : null);
 const u16: Reader = (bytes, at, end) =>
   at + 2 <= end ? (bytes[at] as number) | ((bytes[at + 1] as number) << 8) : null;
@@ -74,13 +75,6 @@ const minRtt: Reader = (bytes, at, end) => {
   const us = u32(bytes, at, end);
   return us === 0xffff_ffff ? null : us;
 };
-
-function word(bytes: Buffer, at: number): number {
-  return (
-    ((bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16)) +
-    (bytes[at + 3] as number) * 0x100_0000
-  );
-}
 
 /** Where each field lies. A test compares this with the C compiler's view of the kernel's headers. */
 export const tcpInfoLayout: Readonly<Record<keyof TcpInfo, Field>> = {

@@ -27,7 +27,7 @@ class SlowReader extends Writable {
   }
 }
 
-async function written(connections: Iterable<Connection>): Promise<string> {
+async function written(connections: Parameters<typeof writeJson>[0]): Promise<string> {
   const reader = new SlowReader();
   await writeJson(connections, reader);
   await new Promise<void>((resolve) => reader.end(resolve));
@@ -66,6 +66,11 @@ describe("--json", () => {
     assert.equal(text.split("\n").length, connections.length + 3);
     // oxlint-disable-next-line no-control-regex -- ASCII begins with NUL
     assert.match(text, /^[\u0000-\u007F]*$/);
+  });
+
+  test("a cookie may come as a number", async () => {
+    const text = await written([{ ...madeConnection(), cookie: 2 ** 53 - 1 }]);
+    assert.deepEqual(JSON.parse(text), [madeConnection({ cookie: "9007199254740991" })]);
   });
 
   test("names come in the order of the design", async () => {

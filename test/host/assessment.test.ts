@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { DetectionTable } from "../../src/host/detection.js";
-import { type EarlierSample, type FindingCode, FindingTable, type PathBox } from "../../src/host/findings.js";
+import { AssessmentTable } from "../../src/host/assessment.js";
+import {
+  closeWaitStuckMs,
+  type EarlierSample,
+  type FindingCode,
+  FindingTable,
+  type PathBox,
+} from "../../src/host/findings.js";
 import { lastHeardMs, regimeOf } from "../../src/host/regime.js";
 import { type SeenSettings, TimerSettings } from "../../src/host/seen-settings.js";
 import type { SocketFacts } from "../../src/host/socket-facts.js";
@@ -39,12 +46,14 @@ describe("regime", () => {
 });
 
 describe("last heard", () => {
-  const info = madeInfo({ lastDataRecvMs: 900, lastAckRecvMs: 300, lastDataSentMs: 5 });
-  test("the younger of data and acknowledgement, whatever we sent", () =>
-    assert.equal(lastHeardMs(madeFacts({ info })), 300));
+  test("what was received last, in any state with a peer", () => {
+    for (const state of ["ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT2"] as const)
+      assert.equal(lastHeardMs(state, 300), 300);
+  });
   test("nothing before the handshake is done, and where the kernel keeps nothing", () => {
-    assert.equal(lastHeardMs(madeFacts({ state: "SYN_SENT", info })), null);
-    assert.equal(lastHeardMs(madeFacts({ state: "TIME_WAIT", info: null })), null);
+    for (const state of ["SYN_SENT", "SYN_RECV", "LISTEN"] as const)
+      assert.equal(lastHeardMs(state, 300), null);
+    assert.equal(lastHeardMs("TIME_WAIT", null), null);
   });
 });
 
@@ -163,7 +172,7 @@ function findings(facts: Partial<SocketFacts>, seen: SeenSettings, { path, earli
     seen,
     regime,
     detection,
-    lastHeardMs: lastHeardMs(socket),
+    lastHeardMs: Math.min(socket.info?.lastDataRecvMs ?? 0, socket.info?.lastAckRecvMs ?? 0),
   });
 }
 
@@ -261,6 +270,39 @@ describe("findings", () => {
   test("each says something in one line", () => {
     for (const { message } of findings({}, seenSettings([7_200_000, 75_000, 9])))
       assert.match(message, /^[^\n]{20,160}$/);
+  });
+});
+
+/** A record that is in no list: only what an assessment looks at. */
+function made(situation: number, facts: Partial<SocketFacts> = {}, lastReceivedMs = 0): DiagSocket {
+  return { ...madeFacts(facts), cookie: 1n, situation, lastReceivedMs } as unknown as DiagSocket;
+}
+
+describe("a table of assessments", () => {
+  const guarded = seenSettings([60_000, 10_000, 3], 90_000);
+
+  test("assesses one of a kind", () => {
+    const table = new AssessmentTable(linuxDefaults, new FindingTable());
+    const first = table.of(made(1), guarded);
+    assert.equal(table.of(made(1), guarded), first);
+    assert.notEqual(table.of(made(2), guarded), first);
+    assert.notEqual(table.of(made(1), null), first);
+    assert.notEqual(table.of(made(1, {}, closeWaitStuckMs), guarded), first);
+  });
+
+  test("assesses each where its own address, past or timer counts", () => {
+    const path = [{ name: "AWS NLB", idleMs: 1_000, countsKeepalive: true }];
+    const away = made(1);
+    const home = made(1, { remote: { address: "127.0.0.1", port: 80 } });
+    const boxed = new AssessmentTable(linuxDefaults, new FindingTable(path));
+    assert.equal(boxed.of(away, guarded).findings.length, 1);
+    assert.equal(boxed.of(home, guarded).findings.length, 0);
+    const plain = new AssessmentTable(linuxDefaults, new FindingTable());
+    for (const expiresMs of [41_000, 7_000]) {
+      const timer = { kind: "time-wait", expiresMs, retransmits: 0 } as const;
+      const ending = made(6, { state: "TIME_WAIT", timer, inode: 0, info: null });
+      assert.equal(plain.of(ending, null).detection.nowMs, expiresMs);
+    }
   });
 });
 

@@ -207,6 +207,15 @@ describe("filters", () => {
   });
 });
 
+test("connections that pass by are those that can be kept", () => {
+  const filter = parseFilter({ pid: [String(python.pid)], state: ["all"] });
+  const walk = new HostWalk({ filter });
+  const passed = Array.from(walk.passing(), (connection) => connection.copy());
+  assert.equal(passed.length, 8);
+  assert.equal(new Set(walk.passing()).size, 1);
+  assert.deepEqual([...walk], passed);
+});
+
 describe("what was seen", () => {
   test("is counted, and nothing is missing for root", { skip: needsRoot }, () => {
     const walk = new HostWalk({ filter: parseFilter({ pid: [String(python.pid)], unprotected: true }) });

@@ -249,6 +249,47 @@ describe("what the kernel might answer", () => {
     });
   });
 
+  test("what was received last is the younger of data and acknowledgement, whatever was sent", () => {
+    const info = Buffer.alloc(104);
+    info.writeUInt32LE(5, 44);
+    info.writeUInt32LE(900, 52);
+    info.writeUInt32LE(300, 56);
+    assert.equal(only(encodeAttribute(2, info)).lastReceivedMs, 300);
+    info.writeUInt32LE(200, 52);
+    assert.equal(only(encodeAttribute(21, Buffer.alloc(8)), encodeAttribute(2, info)).lastReceivedMs, 200);
+    assert.equal(only(encodeAttribute(2, info.subarray(0, 56))).lastReceivedMs, 0);
+    assert.equal(only().lastReceivedMs, null);
+  });
+
+  function situationOf(change: (bytes: Buffer) => void, window = 1): number {
+    const bytes = Buffer.from(socket);
+    change(bytes);
+    const info = Buffer.alloc(232);
+    info.writeUInt32LE(window, 228);
+    const [shown] = dumpThrough(answering([Buffer.concat([bytes, encodeAttribute(2, info)])]), {}).sockets;
+    return (shown as DiagSocket).situation;
+  }
+
+  test("a situation differs with state, timer, retransmissions, holder, queue and window alone", () => {
+    const same = situationOf(() => {});
+    const counts = [4, 6, 8, 24, 44, 48, 52, 56, 64];
+    for (const at of counts)
+      assert.equal(
+        situationOf((bytes) => bytes.writeUInt8(77, at)),
+        same,
+        `byte ${at}`,
+      );
+    const others = [
+      situationOf((bytes) => bytes.writeUInt8(8, 1)),
+      situationOf((bytes) => bytes.writeUInt8(4, 2)),
+      situationOf((bytes) => bytes.writeUInt8(9, 3)),
+      situationOf((bytes) => bytes.writeUInt32LE(0, 60)),
+      situationOf((bytes) => bytes.writeUInt32LE(0, 68)),
+      situationOf(() => {}, 0),
+    ];
+    assert.equal(new Set([same, ...others]).size, 7);
+  });
+
   test("attributes that nobody asked for, such as a ULP's or MPTCP's, are passed over", () => {
     const { info } = only(
       encodeAttribute(0x8010, encodeAttribute(1, Buffer.from("mptcp\0"))),
