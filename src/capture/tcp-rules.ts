@@ -127,7 +127,9 @@ function rememberHandshake(flow: Flow, from: Half, to: Half, { flags, timeNs, wi
 /** Window scaling holds only if both SYNs offer it (RFC 7323 section 2.2). */
 function rememberShift(from: Half, to: Half, offered: number, isAnswer: boolean): void {
   if (offered === shift.unknown) {
+    // A later SYN without the option takes nothing back.
+    if (from.windowShift !== shift.unknown) return;
     from.windowShift = shift.none;
-    if (isAnswer || to.windowShift === shift.unknown) to.windowShift = shift.none;
+    to.windowShift = shift.none;
   } else from.windowShift = isAnswer && to.windowShift === shift.none ? shift.none : offered;
 }
