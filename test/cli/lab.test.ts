@@ -141,10 +141,11 @@ describe("deadpeer lab", { skip: needsLab, timeout: 300_000 }, () => {
         .filter((line) => line.startsWith("passed")).length,
       runs.length,
     );
-    for (const { pcap, verdict, wireVerdict, name } of results) {
-      assert.ok(pcap !== null && existsSync(pcap), name);
-      if (verdict?.state === "silent") assert.equal(wireVerdict?.state, "silent", name);
-    }
+    for (const { pcap, name } of results) assert.ok(pcap !== null && existsSync(pcap), name);
+    // Where only the other side's wire was captured (the own interface is down, say) there is nothing to judge.
+    const silent = results.filter(({ verdict, wireVerdict }) => verdict?.state === "silent" && wireVerdict);
+    assert.ok(silent.length > 10, `${silent.length} silent deaths were captured`);
+    for (const { name, wireVerdict } of silent) assert.equal(wireVerdict?.state, "silent", name);
     assert.ok(tookMs < 180_000, `${tookMs} ms`);
   });
 
