@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, spawn, type SpawnOptions, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { randomInt } from "node:crypto";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -71,12 +72,21 @@ export async function stop(child: ChildProcess): Promise<void> {
 
 /** A port that nothing listened on a moment ago, on both loopback addresses. */
 export async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await listening(server, 0, "::");
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  // Below the ports that the kernel hands out to connections (from 32768 on): until the program binds it, another test's
+  // connection could take one of those.
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const server = net.createServer();
+    try {
+      await listening(server, port, "::");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") continue;
+      throw error;
+    }
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
 export async function listening(server: net.Server, port: number, host: string): Promise<number> {
