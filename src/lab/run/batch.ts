@@ -6,10 +6,13 @@ import { type RunOptions, runScenario } from "./runner.js";
 
 /** Runs mostly wait for timers of the kernel; what they cost is the looking, some hundredths of a processor each. */
 const atOnce = 8;
-/** A run in which the lab itself was given the processor this late says more about the machine than about TCP … */
-const disturbedFromMs = 150;
+/**
+ * A run in which the lab itself was given the processor this late says more about the machine than about TCP … Windows make up for
+ * less: 144 runs of 144 passed that were up to 170 ms late.
+ */
+const disturbedFromMs = 250;
 /** … and is measured once more after the others, with fewer neighbours. */
-const atOnceAgain = 2;
+const atOnceAgain = 4;
 /** Making hosts and starting programs is work, and would make the others' programs late: as many as the smallest machine has cores. */
 const settingUpAtOnce = 2;
 
