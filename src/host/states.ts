@@ -1,21 +1,12 @@
 import { DeadpeerError } from "../errors.js";
-import type { TcpState } from "../kernel/tcp-states.js";
+import { type TcpState, tcpStates } from "../kernel/tcp-states.js";
 import { nearest } from "../plan/nearest.js";
 
-/** States that `--state` can name. NEW_SYN_RECV is the kernel's own affair: its list calls such a socket SYN_RECV. */
-const states: readonly TcpState[] = [
-  "ESTABLISHED",
-  "SYN_SENT",
-  "SYN_RECV",
-  "FIN_WAIT1",
-  "FIN_WAIT2",
-  "TIME_WAIT",
-  "CLOSE",
-  "CLOSE_WAIT",
-  "LAST_ACK",
-  "LISTEN",
-  "CLOSING",
-];
+/** The kernel's own affairs: its list calls the first SYN_RECV, and the second is neither listening nor connected. */
+const unseen: ReadonlySet<TcpState> = new Set<TcpState>(["NEW_SYN_RECV", "BOUND_INACTIVE"]);
+
+/** States that `--state` can name. */
+const states: readonly TcpState[] = tcpStates.filter((state) => !unseen.has(state));
 
 /** Every state but LISTEN: a listener is not a connection. */
 export const connectionStates: readonly TcpState[] = states.filter((state) => state !== "LISTEN");
