@@ -1,8 +1,8 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { DeadpeerError } from "../errors.js";
 import { inNamespace } from "../kernel/namespaces.js";
+import { newOwnedName } from "../kernel/owned-names.js";
 import { Host } from "./host.js";
-import { newLabPrefix } from "./names.js";
 import { ip, nft } from "./tools.js";
 
 export type Family = 4 | 6;
@@ -64,7 +64,7 @@ export class Network implements AsyncDisposable {
         "bad-option",
         `a host cannot be called "${odd}": 1 to 15 letters a-z, digits and hyphens, beginning with a letter, and not "router"`,
       );
-    const network = new Network(newLabPrefix(), plans);
+    const network = new Network(newOwnedName("lab"), plans);
     try {
       await network.#make();
       signal?.throwIfAborted();

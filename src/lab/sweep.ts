@@ -2,8 +2,8 @@ import { readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { namespaceAt } from "../kernel/namespaces.js";
+import { isOrphaned } from "../kernel/owned-names.js";
 import { processIds, processNamespace } from "../kernel/processes.js";
-import { isOrphaned } from "./names.js";
 import { ip } from "./tools.js";
 
 const namedNamespaces = "/run/netns";
@@ -15,9 +15,9 @@ const namedNamespaces = "/run/netns";
  * @returns the names of the namespaces that are gone now.
  */
 export async function sweep(): Promise<string[]> {
-  for (const folder of entries(tmpdir()).filter(isOrphaned))
+  for (const folder of entries(tmpdir()).filter(isOrphanedLab))
     rmSync(join(tmpdir(), folder), { recursive: true, force: true });
-  const orphaned = entries(namedNamespaces).filter(isOrphaned);
+  const orphaned = entries(namedNamespaces).filter(isOrphanedLab);
   if (orphaned.length === 0) return orphaned;
   killInside(orphaned);
   for (const name of orphaned) await deleteNamespace(name);
@@ -51,6 +51,10 @@ function killInside(names: readonly string[]): void {
       // It has ended meanwhile, or may not be looked at: a lab's processes may.
     }
   }
+}
+
+function isOrphanedLab(name: string): boolean {
+  return isOrphaned(name, "lab");
 }
 
 function entries(directory: string): string[] {

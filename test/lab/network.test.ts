@@ -6,8 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { pidNamespace } from "../../src/kernel/processes.js";
-import { isOrphaned } from "../../src/lab/names.js";
 import { Network } from "../../src/lab/network.js";
 import { sweep } from "../../src/lab/sweep.js";
 import { startProgram } from "../support/programs.js";
@@ -47,24 +45,6 @@ async function startOwner(): Promise<Owner> {
     folder: join(tmpdir(), folder),
   };
 }
-
-test("names tell who owns what", () => {
-  assert.equal(isOrphaned(`dp-lab-1-99999999999-${pidNamespace()}-1-client`), true);
-  assert.equal(
-    isOrphaned(`dp-lab-${process.pid}-1-${pidNamespace()}-1-client`),
-    true,
-    "the number is used again by another process",
-  );
-  for (const other of [
-    "dp-lab",
-    "dp-lab-client",
-    "dp-test-1-1-client",
-    "blue",
-    "dp-lab-x-1-1-1-client",
-    "dp-lab-1-99999999999-1-1-elsewhere",
-  ])
-    assert.equal(isOrphaned(other), false, other);
-});
 
 describe("a network of hosts", { skip: needsLab, timeout: 60_000 }, () => {
   test("stands at once over both families, and goes without a trace", async () => {
