@@ -18,6 +18,13 @@ export interface Settings {
   readonly rtoMaxMs?: number;
 }
 
+/** What to change about a socket; what is left out stays as it is. Complete settings are a change too. */
+export interface SettingsChange {
+  /** null: switch keepalive off. Anything else switches it on, with the times given and otherwise those the socket has. */
+  readonly keepalive?: Partial<KeepaliveSettings> | null;
+  readonly userTimeoutMs?: number;
+}
+
 /** What the system decides for every socket that does not decide itself. */
 export interface SystemDefaults {
   /** net.ipv4.tcp_keepalive_time, _intvl and _probes. */
