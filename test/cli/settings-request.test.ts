@@ -23,8 +23,9 @@ test("--detect asks for a whole plan, with its warnings", () => {
   assert.deepEqual(warnings, planned.warnings);
 });
 
+const changeFor = (options: SettingsOptions): unknown => readSettingsRequest(options, "run").change;
+
 test("settings given one by one change only themselves", () => {
-  const changeFor = (options: SettingsOptions): unknown => readSettingsRequest(options, "run").change;
   assert.deepEqual(changeFor({ userTimeout: "30s" }), { userTimeoutMs: 30_000 });
   assert.deepEqual(changeFor({ userTimeout: "0" }), { userTimeoutMs: 0 });
   assert.deepEqual(changeFor({ idle: "1m" }), { keepalive: { idleMs: 60_000 } });
