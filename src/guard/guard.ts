@@ -1,10 +1,11 @@
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { DeadpeerError } from "../errors.js";
+import { systemClock } from "../kernel/clock.js";
 import type { Settings } from "../plan/settings.js";
+import type { Clock } from "../time/clock.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
 import { type Applied, applySettings, isSettable } from "./apply.js";
-import { type GuardClock, systemClock } from "./clock.js";
 import { closeOnAbort, forgetOnAbort } from "./closing.js";
 import { gatherEvidence } from "./gather.js";
 import { innerSocket } from "./inner-socket.js";
@@ -15,7 +16,7 @@ export interface GuardOptions {
   /** Ends the guard, as `close()` does. */
   readonly signal?: AbortSignal;
   /** Default: the system's clocks. */
-  readonly clock?: GuardClock;
+  readonly clock?: Clock;
 }
 
 export interface GuardEvents {
@@ -40,7 +41,7 @@ let onConnect: (this: GuardedSocket) => void;
 /** Watches one socket; made by `guard`. */
 export class Guard extends EventEmitter<GuardEvents> implements Disposable {
   readonly #socket: Socket;
-  readonly #clock: GuardClock;
+  readonly #clock: Clock;
   readonly #startedAt: number;
   readonly #startedMonotonic: number;
   readonly #ownDestroy: PropertyDescriptor | undefined;
