@@ -154,5 +154,5 @@ function isBefore(a: VirtualTimer, b: VirtualTimer): boolean {
 
 /** Enough turns of the microtask queue for a chain of awaits; timers of the real world stay out of it. */
 async function settled(): Promise<void> {
-  for (let turn = 0; turn < 10; turn++) await null;
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
 }
