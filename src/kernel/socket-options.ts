@@ -30,18 +30,19 @@ export interface SocketSettings {
 
 /** What to change; what is left out stays as it is. */
 export interface SocketSettingsChange {
-  /** null switches keepalive off and leaves its times alone. */
+  /** null switches keepalive off and leaves its times alone; anything else switches it on, with the times given. */
   readonly keepalive?: {
-    readonly idleMs: number;
-    readonly intervalMs: number;
-    readonly count: number;
+    readonly idleMs?: number;
+    readonly intervalMs?: number;
+    readonly count?: number;
   } | null;
   /** 0 gives the decision back to the system's retransmission limits. */
   readonly userTimeoutMs?: number;
   readonly rtoMaxMs?: number;
 }
 
-interface SocketOption {
+/** An option of TCP sockets that deadpeer sets. */
+export interface SocketOption {
   readonly name: string;
   readonly level: number;
   readonly number: number;
@@ -134,31 +135,42 @@ export function readSettings(fd: number): SocketSettings {
 }
 
 /**
- * Changes a TCP socket of this process and reads back what the kernel now holds. Everything is checked against the kernel's
- * limits before anything is written, so a refused value leaves the socket as it was.
+ * What setsockopt is to be called with for a change, in this order; checked against the kernel's limits.
  *
  * The order matters on a live connection. Interval, count and user timeout are only looked at when a timer fires: they go
  * first, so that no timer fires under half of the new settings. SO_KEEPALIVE then starts the timer, counting from *now*;
  * TCP_KEEPIDLE comes last because setting it on a socket with keepalive on starts the timer anew at "idle minus the
  * silence so far" (tcp_sock_set_keepidle_locked), so a connection that has long been silent is probed at once.
  *
+ * @throws DeadpeerError `value-refused` for what the kernel would refuse.
+ */
+export function optionWrites(change: SocketSettingsChange): [option: SocketOption, value: number][] {
+  const writes: [SocketOption, number][] = [];
+  const add = (option: SocketOption, wanted: number | undefined): void => {
+    if (wanted !== undefined) writes.push([option, inUnits(option, wanted)]);
+  };
+  add(rtoMax, change.rtoMaxMs);
+  add(userTimeout, change.userTimeoutMs);
+  if (change.keepalive === null) add(keepalive, 0);
+  else if (change.keepalive !== undefined) {
+    add(interval, change.keepalive.intervalMs);
+    add(count, change.keepalive.count);
+    add(keepalive, 1);
+    add(idle, change.keepalive.idleMs);
+  }
+  return writes;
+}
+
+/**
+ * Changes a TCP socket of this process and reads back what the kernel now holds. Everything is checked against the kernel's
+ * limits before anything is written, so a refused value leaves the socket as it was.
+ *
  * @throws DeadpeerError `value-refused` for what the kernel would refuse or did not keep, `feature-missing` for rtoMaxMs
  *   before Linux 6.15, `no-socket` as readSettings.
  * @example writeSettings(fd, { keepalive: { idleMs: 20_000, intervalMs: 5_000, count: 3 }, userTimeoutMs: 35_000 });
  */
 export function writeSettings(fd: number, change: SocketSettingsChange): void {
-  const writes: [SocketOption, number][] = [];
-  if (change.rtoMaxMs !== undefined) writes.push([rtoMax, inUnits(rtoMax, change.rtoMaxMs)]);
-  if (change.userTimeoutMs !== undefined)
-    writes.push([userTimeout, inUnits(userTimeout, change.userTimeoutMs)]);
-  if (change.keepalive === null) writes.push([keepalive, 0]);
-  else if (change.keepalive !== undefined)
-    writes.push(
-      [interval, inUnits(interval, change.keepalive.intervalMs)],
-      [count, inUnits(count, change.keepalive.count)],
-      [keepalive, 1],
-      [idle, inUnits(idle, change.keepalive.idleMs)],
-    );
+  const writes = optionWrites(change);
   for (const [option, wanted] of writes) set(fd, option, wanted);
   for (const [option, wanted] of writes) {
     const held = get(fd, option);
