@@ -64,7 +64,7 @@ export class TimerWheel {
     return this.has(entry) ? at(this.#deadline, entry) : null;
   }
 
-  /** Sets an entry's deadline, or moves it. One that has passed already is due at the next advance. */
+  /** Sets an entry's deadline, or moves it. One that has passed already is due at the next tick. */
   set(entry: number, deadlineMs: number): void {
     if (entry >= this.#listOf.length) this.#grow(entry);
     const list = at(this.#listOf, entry);
