@@ -51,7 +51,7 @@ export interface DiagTimer {
    * `retransmit`: data or a FIN, a tail loss probe, or in SYN_RECV the SYN-ACK. `time-wait`: until the kernel forgets the
    * connection. `zero-window`: the next window probe.
    */
-  readonly kind: "none" | "retransmit" | "keepalive" | "time-wait" | "zero-window";
+  readonly kind: (typeof timerKinds)[number];
   readonly expiresMs: number;
   /** Retransmissions, or unanswered probes, so far. */
   readonly retransmits: number;
@@ -337,13 +337,7 @@ function networkOrder(port: number): number {
 }
 
 /** idiag_timer's values: inet_csk_diag_fill, inet_twsk_diag_fill and inet_req_diag_fill in net/ipv4/inet_diag.c. */
-const timerKinds: readonly DiagTimer["kind"][] = [
-  "none",
-  "retransmit",
-  "keepalive",
-  "time-wait",
-  "zero-window",
-];
+export const timerKinds = ["none", "retransmit", "keepalive", "time-wait", "zero-window"] as const;
 const KEEPALIVE_TIMER = 2;
 const noTimer: DiagTimer = { kind: "none", expiresMs: 0, retransmits: 0 };
 

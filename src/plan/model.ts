@@ -4,7 +4,8 @@ import { linuxDefaults, type Settings, type SystemDefaults } from "./settings.js
  * What a connection is doing, as far as detection goes. Every time the project shows says which of these it is for.
  * `closing`: our side has ended it and waits for the peer or a timer; `none`: there is no peer to lose (a listener).
  */
-export type Regime = "idle" | "sending" | "zero-window" | "connecting" | "closing" | "none";
+export const regimes = ["idle", "sending", "zero-window", "connecting", "closing", "none"] as const;
+export type Regime = (typeof regimes)[number];
 
 /** How long a dead peer goes unnoticed, by regime; null is "never". */
 export interface Detection {

@@ -1,8 +1,16 @@
 import type { Regime } from "../plan/model.js";
 import type { Settings } from "../plan/settings.js";
 
-/** Which of the kernel's or our own timers noticed that the peer is gone; `none`: no timer was needed. */
-export type Timer = "keepalive" | "retransmit" | "zero-window" | "user-timeout" | "heartbeat" | "none";
+/** Which of the kernel's or our own timers can notice that the peer is gone; `none`: no timer was needed. */
+export const timers = [
+  "keepalive",
+  "retransmit",
+  "zero-window",
+  "user-timeout",
+  "heartbeat",
+  "none",
+] as const;
+export type Timer = (typeof timers)[number];
 
 /**
  * The figures of tcp_info that tell how a connection died. They are readable until the socket is closed: tcp_write_err empties

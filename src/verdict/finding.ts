@@ -2,14 +2,16 @@ import type { Regime } from "../plan/model.js";
 import type { Timer } from "./evidence.js";
 
 /** What became of the peer, or of the connection to it; docs/verdicts.md describes each. */
-export type VerdictState =
-  | "closed"
-  | "reset"
-  | "silent"
-  | "unreachable"
-  | "unresponsive"
-  | "evicted"
-  | "local";
+export const verdictStates = [
+  "closed",
+  "reset",
+  "silent",
+  "unreachable",
+  "unresponsive",
+  "evicted",
+  "local",
+] as const;
+export type VerdictState = (typeof verdictStates)[number];
 
 /** What a rule concludes; what it leaves out, the facts say. */
 export interface Finding {

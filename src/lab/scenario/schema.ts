@@ -1,7 +1,11 @@
 import { z } from "zod";
 import { eventKinds } from "../../capture/index.js";
-import type { TcpState } from "../../kernel/tcp-states.js";
+import { timerKinds } from "../../kernel/diag-socket.js";
+import { type TcpState, tcpStates } from "../../kernel/tcp-states.js";
 import { parseDuration } from "../../plan/duration.js";
+import { regimes } from "../../plan/model.js";
+import { timers } from "../../verdict/evidence.js";
+import { verdictStates } from "../../verdict/finding.js";
 
 /**
  * What a scenario file may say. The published JSON Schema is made from this (scripts/build.js), so every field says here what it
@@ -209,20 +213,10 @@ const programEvents = [
   "exit",
 ] as const;
 
-/** The kernel's names of all states but LISTEN, which says nothing about connections. */
-export const watchedStates = [
-  "ESTABLISHED",
-  "SYN_SENT",
-  "SYN_RECV",
-  "FIN_WAIT1",
-  "FIN_WAIT2",
-  "TIME_WAIT",
-  "CLOSE",
-  "CLOSE_WAIT",
-  "LAST_ACK",
-  "CLOSING",
-  "NEW_SYN_RECV",
-] as const satisfies readonly TcpState[];
+/** All states of connections: who listens has none, nor has a socket that is only bound. */
+export const watchedStates: readonly TcpState[] = tcpStates.filter(
+  (state) => state !== "LISTEN" && state !== "BOUND_INACTIVE",
+);
 
 /** What can be expected: one of these stands in each expectation. */
 export const observations = {
@@ -230,11 +224,9 @@ export const observations = {
     .strictObject({
       program: name,
       connection: name.optional(),
-      state: z.enum(["closed", "reset", "silent", "unreachable", "unresponsive", "evicted", "local"]),
-      timer: z
-        .enum(["keepalive", "retransmit", "zero-window", "user-timeout", "heartbeat", "none"])
-        .optional(),
-      regime: z.enum(["idle", "sending", "zero-window", "connecting", "closing", "none"]).optional(),
+      state: z.enum(verdictStates),
+      timer: z.enum(timers).optional(),
+      regime: z.enum(regimes).optional(),
       errno: z.string().nullable().optional(),
       certainty: z.enum(["certain", "likely"]).optional(),
     })
@@ -266,7 +258,7 @@ export const observations = {
       host: name,
       state: z.enum(watchedStates),
       port: port.optional().describe("on either side"),
-      timer: z.enum(["none", "retransmit", "keepalive", "time-wait", "zero-window"]).optional(),
+      timer: z.enum(timerKinds).optional(),
       connection: name.optional(),
     })
     .describe("sockets in the kernel, at one moment of the window and from then on to its end"),
