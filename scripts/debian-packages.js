@@ -23,6 +23,7 @@ const needed = [
   ["redis-server", "redis-server"],
   ["sshd", "openssh-server"],
   ["ssh", "openssh-client"],
+  ["nc.openbsd", "netcat-openbsd"],
   ["mariadbd", "mariadb-server"],
   ["systemd-analyze", "systemd"],
   ["tcpdump", "tcpdump"],
