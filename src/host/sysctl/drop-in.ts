@@ -2,7 +2,7 @@ import { lstatSync, readFileSync } from "node:fs";
 import { DeadpeerError } from "../../errors.js";
 import { formatDuration } from "../../plan/duration.js";
 import { type BootLine, bootLine, readBootFiles } from "./boot-files.js";
-import { fileError, removeDurably, writeDurably } from "./durable-file.js";
+import { fileError, removeDurably, writeDurably } from "../durable-file.js";
 import { toNumber } from "./sources.js";
 import type { SysctlTarget } from "./targets.js";
 

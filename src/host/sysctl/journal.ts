@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { DeadpeerError } from "../../errors.js";
-import { fileError, removeDurably, writeDurably } from "./durable-file.js";
+import { fileError, removeDurably, writeDurably } from "../durable-file.js";
 
 /** Run-time values die with the boot, and so does what is known of them. */
 export const journalPath = "/run/deadpeer/sysctl.json";

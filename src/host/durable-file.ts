@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { DeadpeerError } from "../../errors.js";
+import { DeadpeerError } from "../errors.js";
 
 /**
  * Writes a whole file so that a reader, a crash or a power cut sees the old text or the new one, never a part: a temporary
