@@ -14,7 +14,7 @@ import { keepUntilInterrupted } from "./lab-keep.js";
 import { Progress } from "./lab-progress.js";
 import { reportText } from "./lab-report-text.js";
 import { note } from "./note.js";
-import { interruptible } from "./sysctl/interrupt.js";
+import { interruptible } from "./interrupt.js";
 
 /** `deadpeer lab run`; leaves `findings` in process.exitCode if a scenario fails. */
 export async function run(names: readonly string[], options: LabRunOptions): Promise<void> {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process"
 import { once } from "node:events";
 import { inNamespace, namespaceAt, type NetworkNamespace } from "../kernel/namespaces.js";
 import { writeSysctl } from "../kernel/sysctl.js";
+import { killInhabitants } from "./inhabitants.js";
 import type { Family } from "./network.js";
 import { ip, nft } from "./tools.js";
 
@@ -134,6 +135,7 @@ export class Host {
     );
     this.#crashed = true;
     await this.end();
+    killInhabitants([this.namespaceName]);
   }
 
   /** Ends every process that was started here, and waits for them. */

@@ -3,6 +3,7 @@ import { DeadpeerError } from "../errors.js";
 import { inNamespace } from "../kernel/namespaces.js";
 import { newOwnedName } from "../kernel/owned-names.js";
 import { Host } from "./host.js";
+import { killInhabitants } from "./inhabitants.js";
 import { ip, nft } from "./tools.js";
 
 export type Family = 4 | 6;
@@ -154,6 +155,7 @@ export class Network implements AsyncDisposable {
 
   async #dispose(): Promise<void> {
     await Promise.all(this.all.map((host) => host.end()));
+    killInhabitants(this.all.map((host) => host.namespaceName));
     // One line each: what one host lacks (a failed start) must not keep the others.
     await Promise.all(this.all.map((host) => ip([`netns delete ${host.namespaceName}`]).catch(() => {})));
   }

@@ -1,9 +1,8 @@
 import { readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { namespaceAt } from "../kernel/namespaces.js";
 import { isOrphaned } from "../kernel/owned-names.js";
-import { processIds, processNamespace } from "../kernel/processes.js";
+import { killInhabitants } from "./inhabitants.js";
 import { ip } from "./tools.js";
 
 const namedNamespaces = "/run/netns";
@@ -19,7 +18,7 @@ export async function sweep(): Promise<string[]> {
     rmSync(join(tmpdir(), folder), { recursive: true, force: true });
   const orphaned = entries(namedNamespaces).filter(isOrphanedLab);
   if (orphaned.length === 0) return orphaned;
-  killInside(orphaned);
+  killInhabitants(orphaned);
   for (const name of orphaned) await deleteNamespace(name);
   return orphaned;
 }
@@ -30,26 +29,6 @@ async function deleteNamespace(name: string): Promise<void> {
     await ip([`netns delete ${name}`]);
   } catch (error) {
     if (entries(namedNamespaces).includes(name)) throw error;
-  }
-}
-
-/** A process keeps its namespace alive, name or no name. */
-function killInside(names: readonly string[]): void {
-  const ids = new Set<string>();
-  for (const name of names) {
-    try {
-      ids.add(namespaceAt(name).id);
-    } catch {
-      // A name without a namespace behind it: only the name is left to be deleted.
-    }
-  }
-  for (const pid of processIds()) {
-    try {
-      const id = processNamespace(pid);
-      if (id !== null && ids.has(id)) process.kill(pid, "SIGKILL");
-    } catch {
-      // It has ended meanwhile, or may not be looked at: a lab's processes may.
-    }
   }
 }
 

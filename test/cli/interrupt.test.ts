@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
 
-const interrupt = new URL("../../src/cli/sysctl/interrupt.js", import.meta.url).href;
+const interrupt = new URL("../../src/cli/interrupt.js", import.meta.url).href;
 const errors = new URL("../../src/errors.js", import.meta.url).href;
 
 /** Work that waits for its abort and then takes a moment to clean up. */
@@ -20,7 +20,7 @@ await interruptible(async (signal) => {
 });
 `;
 
-for (const signal of ["SIGINT", "SIGTERM"] as const)
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
   test(`after ${signal} the work cleans up, and the signal ends the process`, async () => {
     const child = spawn(process.execPath, ["--input-type=module", "--eval", program]);
     let stdout = "";

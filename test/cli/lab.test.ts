@@ -54,6 +54,14 @@ function processesOf(pid: number): string[] {
   return result.filter((line) => line !== "");
 }
 
+async function endsWithItsHosts(running: Running, signal: NodeJS.Signals): Promise<void> {
+  running.process.kill(signal);
+  const [, ended] = (await once(running.process, "exit")) as [number | null, NodeJS.Signals | null];
+  assert.equal(ended, signal, running.said());
+  assert.deepEqual(labNamespaces(running.pid), []);
+  assert.match(running.said(), /deadpeer: the lab was interrupted; its hosts are gone\n/);
+}
+
 describe("deadpeer lab, without a lab", () => {
   test("list names every scenario, as JSON too", () => {
     const { status, stdout } = deadpeer(lab("list", "--json"));
@@ -93,6 +101,8 @@ describe("deadpeer lab", { skip: needsLab, timeout: 300_000 }, () => {
   });
   after(() => rmSync(folder, { recursive: true }));
 
+  /** For scenarios that do not get that far. */
+  const unexpected = { program: { program: "server", event: "exit" } };
   const own = (name: string, change: Record<string, unknown> = {}): string => {
     const file = join(folder, `${name}.json`);
     const scenario = {
@@ -223,16 +233,39 @@ describe("deadpeer lab", { skip: needsLab, timeout: 300_000 }, () => {
     assert.deepEqual(folders(), []);
   });
 
-  test("Ctrl-C ends it by the signal, and its hosts with it", async () => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    test(`${signal} ends it by the signal, and its hosts with it`, async () => {
       const running = start(lab("run", "alive", "cut-off"));
       await until("hosts stand with programs inside", () => processesOf(running.pid).length >= 4);
-      running.process.kill(signal);
-      const [, ended] = (await once(running.process, "exit")) as [number | null, NodeJS.Signals | null];
-      assert.equal(ended, signal, running.said());
-      assert.deepEqual(labNamespaces(running.pid), []);
-      assert.doesNotMatch(running.said(), /defect/);
-    }
+      await endsWithItsHosts(running, signal);
+    });
+
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    test(`${signal} while the hosts of a shell are made ends them`, async () => {
+      const programs = { server: { host: "server", command: ["sleep", "1000"], listens: 7000 } };
+      const running = start(lab("shell", own("never-ready", { programs, steps: [], expect: [unexpected] })));
+      await until("the program runs", () => processesOf(running.pid).length > 0);
+      await endsWithItsHosts(running, signal);
+    });
+
+  for (const signal of ["SIGTERM", "SIGHUP"] as const)
+    test(`${signal} ends a shell, whatever it thinks of that, and all that runs inside`, async () => {
+      const shell = join(folder, `stubborn-${signal}`);
+      const script = "#!/bin/sh\ntrap '' HUP TERM\nsetsid sleep 1000 &\necho background $!\nsleep 1000\n";
+      writeFileSync(shell, script, { mode: 0o755 });
+      const running = start(lab("shell", "alive"), { SHELL: shell });
+      await until("the shell runs", () => /background \d+/.test(running.said()));
+      const background = Number(/background (\d+)/.exec(running.said())?.[1]);
+      await endsWithItsHosts(running, signal);
+      await until("the background is gone", () => !existsSync(`/proc/${background}`));
+    });
+
+  test("a shell that cannot be started is named, and the hosts go", async () => {
+    const running = start(lab("shell", "alive"), { SHELL: "/no/such/shell" });
+    const [status] = (await once(running.process, "close")) as [number | null];
+    assert.equal(status, 3, running.said());
+    assert.match(running.said(), /the shell \/no\/such\/shell cannot be started \(ENOENT\)/);
+    assert.deepEqual(labNamespaces(running.pid), []);
   });
 
   test("two labs side by side do not disturb each other", async () => {
@@ -265,7 +298,7 @@ describe("deadpeer lab", { skip: needsLab, timeout: 300_000 }, () => {
     assert.equal(status, 7, stderr);
     assert.match(stdout, /10\.77\.2\.2\/24/);
     assert.match(stdout, /10\.77\.2\.2\]?:7000/);
-    assert.match(stderr, /server is 10\.77\.2\.2, you are here/);
+    assert.match(stderr, /server, 10\.77\.2\.2: you are here/);
   });
 
   test("a tool that is missing is named, with status 3", () => {

@@ -97,6 +97,28 @@ describe("a network of hosts", { skip: needsLab, timeout: 60_000 }, () => {
     assert.deepEqual(labNamespaces(process.pid), []);
   });
 
+  test("what a program leaves in the background ends with its host, by a crash too", async () => {
+    const network = await Network.create({ client: {}, server: {} });
+    try {
+      for (const [host, end] of [
+        ["client", () => network.host("client").crash()],
+        ["server", () => network[Symbol.asyncDispose]()],
+      ] as const) {
+        const background = "setsid sleep 1000 > /dev/null & echo $!";
+        const shell = network
+          .host(host)
+          .spawn("sh", ["-c", background], { stdio: ["ignore", "pipe", "inherit"] });
+        const [said] = (await once(shell.stdout as NonNullable<typeof shell.stdout>, "data")) as [Buffer];
+        const pid = Number(said.toString());
+        assert.ok(existsSync(`/proc/${pid}`));
+        await end();
+        await gone(pid);
+      }
+    } finally {
+      await network[Symbol.asyncDispose]();
+    }
+  });
+
   test("a rebooted host has its address and no memory; the crashed one answers nothing", async () => {
     await using network = await Network.create({ client: {}, server: {} });
     const server = network.host("server");

@@ -9,7 +9,7 @@ import { describeSettings } from "../../plan/planner.js";
 import { retries2Ms, retries2Within, rfc1122LeastMs } from "../../plan/retries2.js";
 import { note } from "../note.js";
 import { connectionsOf } from "./connections.js";
-import { interruptible } from "./interrupt.js";
+import { interruptible } from "../interrupt.js";
 import { chosenNamespaces, type NamespaceOptions } from "./namespaces.js";
 import { report, type Step } from "./set-report.js";
 import { readWish, type Wish, type WishOptions } from "./wish.js";

@@ -1,7 +1,7 @@
 import { planUndo, undo, type UndoPlan } from "../../host/sysctl/undo.js";
 import { note } from "../note.js";
 import { changesText } from "./changes-text.js";
-import { interruptible } from "./interrupt.js";
+import { interruptible } from "../interrupt.js";
 import { labelOf, type NamespaceOptions, readNamespaces } from "./namespaces.js";
 
 export interface UndoOptions extends NamespaceOptions {

@@ -42,12 +42,16 @@ export async function runScenario(
   try {
     await run.perform();
   } catch (error) {
-    if (options.signal?.aborted === true)
-      throw new DeadpeerError("aborted", "the lab was interrupted; its hosts are gone", { cause: error });
+    if (options.signal?.aborted === true) throw interrupted(error);
     if (!(error instanceof DeadpeerError)) throw error;
     run.problem = error.message;
   }
   return run.result();
+}
+
+/** For whoever has ended a lab's hosts because its signal fired. */
+export function interrupted(cause: unknown): DeadpeerError {
+  return new DeadpeerError("aborted", "the lab was interrupted; its hosts are gone", { cause });
 }
 
 class Run {
@@ -100,7 +104,8 @@ class Run {
 
   async #perform(stage: Stage, folder: string, settled?: () => void): Promise<void> {
     const { signal } = this.#options;
-    this.#hosts = stage.network.all.map((host) => ({ name: host.role, address: host.address(this.#family) }));
+    const hosts = [...stage.network.hosts.values()];
+    this.#hosts = hosts.map((host) => ({ name: host.role, address: host.address(this.#family) }));
     const captures = await Promise.all([
       Promise.all(
         this.#captured().map((name) =>
@@ -110,7 +115,7 @@ class Run {
       stage.startAll(),
     ]).then(([started]) => started);
     settled?.();
-    const watch = new KernelWatch([...stage.network.hosts.values()]);
+    const watch = new KernelWatch(hosts);
     this.#watch = watch;
     this.#startedAt = this.#timeZero();
     watch.begin(this.#startedAt);
