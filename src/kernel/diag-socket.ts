@@ -1,5 +1,6 @@
 import { AF_INET6 } from "./abi.js";
 import { formatIpv6, isMapped } from "./addresses.js";
+import { findAttribute } from "./netlink.js";
 import { type TcpInfo, tcpInfoLayout, viewTcpInfo } from "./tcp-info.js";
 import { stateFromNumber, type TcpState } from "./tcp-states.js";
 import { word as readWord } from "./word.js";
@@ -57,9 +58,21 @@ export interface DiagTimer {
   readonly retransmits: number;
 }
 
+/** Which socket is meant, in the kernel's own words. */
+export interface DiagIdentity {
+  /** The kernel's number: AF_INET6 also for an IPv6 socket that talks IPv4. */
+  readonly family: number;
+  /** struct inet_diag_sockid: ports, addresses, interface and cookie. */
+  readonly id: Buffer;
+  readonly listening: boolean;
+}
+
 /** Attributes that follow a description (INET_DIAG_*); others are passed over. */
 export const INET_DIAG_INFO = 2;
+const INET_DIAG_ULP_INFO = 19;
 const INET_DIAG_CGROUP_ID = 21;
+/** Within INET_DIAG_ULP_INFO. */
+const INET_ULP_INFO_NAME = 1;
 /** struct nlattr: the length and the type, which shares its field with flags. */
 const attributeHeader = 4;
 const NLA_TYPE_MASK = 0x3fff;
@@ -274,6 +287,27 @@ export class SocketRecord implements DiagSocket {
   get cgroupId(): bigint | null {
     const at = this.attribute(INET_DIAG_CGROUP_ID);
     return at < 0 || valueLength(this.words, at) < 8 ? null : this.bytes.readBigUInt64LE(at);
+  }
+
+  /** To keep, and to name the socket to the kernel with. */
+  get identity(): DiagIdentity {
+    const from = this.start + diagMessage.localPort;
+    return {
+      family: this.bytes[this.start + diagMessage.family] as number,
+      id: Buffer.from(this.bytes.subarray(from, this.start + diagMessage.expires)),
+      listening: this.state === "LISTEN",
+    };
+  }
+
+  /**
+   * The protocol that the kernel runs on top, `mptcp` or `tls`; null: none, or the kernel does not say. Only who has CAP_NET_ADMIN
+   * is told, and only where `info` was asked for.
+   */
+  get upperProtocol(): string | null {
+    const at = this.attribute(INET_DIAG_ULP_INFO);
+    if (at < 0) return null;
+    const name = findAttribute(this.bytes, at, at + valueLength(this.words, at), INET_ULP_INFO_NAME);
+    return name === null ? null : this.bytes.toString("latin1", name.start, name.end).replace(/\0.*$/s, "");
   }
 
   /** What JSON.stringify prints; big integers as text. */

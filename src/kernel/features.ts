@@ -4,9 +4,9 @@ import type { Answer } from "./capabilities.js";
 import { OwnedFd } from "./fd.js";
 import { errnoName } from "./errno.js";
 import { check, lastErrno, libc } from "./libc.js";
-import { encodeRequest } from "./netlink.js";
 import { openNetlink } from "./netlink-channel.js";
 import { listSockets } from "./sock-diag.js";
+import { nobody, SocketDestroyer } from "./sock-destroy.js";
 import { readSettings } from "./socket-options.js";
 
 /** What of the kernel deadpeer can make use of and that not every kernel has. */
@@ -66,32 +66,18 @@ function probeSockDiag(): Answer {
   }
 }
 
-const SOCK_DESTROY = 21;
-const NLM_F_REQUEST = 1;
-
-/** Asks to end the connection from 0.0.0.0:0 to 0.0.0.0:0, which there cannot be. */
 function probeSockDestroy(): Answer {
   // Without inet_diag there is ENOENT too.
   const listing = hasFeature("sock-diag");
   if (listing !== "yes") return listing;
-  // struct inet_diag_req_v2: family, protocol; all else is zero.
-  const request = Buffer.alloc(56);
-  request[0] = AF_INET;
-  request[1] = IPPROTO_TCP;
-  const answer = Buffer.alloc(256);
-  using channel = openNetlink(NETLINK_SOCK_DIAG);
-  channel.send(encodeRequest(SOCK_DESTROY, NLM_F_REQUEST, 1, request));
-  const length = channel.receive(answer);
-  // struct nlmsghdr, then the error number of struct nlmsgerr.
-  if (length === null || length < 20) return "unknown";
-  switch (errnoName(answer.readInt32LE(16))) {
+  using destroyer = new SocketDestroyer(openNetlink(NETLINK_SOCK_DIAG));
+  switch (errnoName(destroyer.errnoOf(nobody))) {
     case "ENOENT":
       return "yes";
     // Built without CONFIG_INET_DIAG_DESTROY, or an older kernel (EINVAL for the message type).
     case "EOPNOTSUPP":
     case "EINVAL":
       return "no";
-    // EPERM: CAP_NET_ADMIN is asked for first.
     default:
       return "unknown";
   }
