@@ -3,6 +3,7 @@ import { cgroupIds } from "../kernel/cgroups.js";
 import { allNamespaces, inNamespace, type NetworkNamespace, namespaceAt } from "../kernel/namespaces.js";
 import { type DiagSocket, dumpSockets, type SocketTable } from "../kernel/sock-diag.js";
 import { readSystemDefaults } from "../kernel/sysctl.js";
+import type { SystemDefaults } from "../plan/settings.js";
 import { AssessmentTable } from "./assessment.js";
 import { type ConnectionFilter, diagQuery, endsTest } from "./filter.js";
 import type { FindingTable } from "./findings.js";
@@ -10,8 +11,11 @@ import { TimeWaitCount } from "./time-wait.js";
 
 /** One network namespace: its sockets, and what its defaults make of them. */
 export interface Place {
+  /** null: the own one. */
+  readonly namespace: NetworkNamespace | null;
   /** null where only one namespace was asked for. */
   readonly label: string | null;
+  readonly system: SystemDefaults;
   readonly sockets: SocketTable;
   /** What the kernel was not asked, as a test; null: nothing. */
   readonly isMeant: ((socket: DiagSocket) => boolean) | null;
@@ -52,7 +56,9 @@ export function lookAround(
       const system = namespace === null ? readSystemDefaults() : inNamespace(namespace, readSystemDefaults);
       interrupted ||= sockets.interrupted;
       places.push({
+        namespace,
         label: labelled ? labelOf(namespace) : null,
+        system,
         sockets,
         isMeant,
         timeWait: new TimeWaitCount(

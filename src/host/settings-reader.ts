@@ -1,9 +1,8 @@
 import { DeadpeerError } from "../errors.js";
-import type { OwnedFd } from "../kernel/fd.js";
-import { ProcessHandle } from "../kernel/pidfd.js";
 import type { SocketHolder } from "../kernel/processes.js";
 import type { DiagSocket } from "../kernel/sock-diag.js";
 import { readSettings, type SocketSettings } from "../kernel/socket-options.js";
+import { Borrower } from "./borrower.js";
 import { type SeenSettings, settingsOfSocket } from "./seen-settings.js";
 
 /**
@@ -15,15 +14,13 @@ import { type SeenSettings, settingsOfSocket } from "./seen-settings.js";
  * reader.read(socket, holders.get(socket.inode) ?? []);
  */
 export class SettingsReader implements Disposable {
-  /** null: the process may not be looked into, or has ended. */
-  readonly #handles = new Map<number, ProcessHandle | null>();
+  readonly #borrower = new Borrower();
   readonly #seen = new Map<string, SeenSettings>();
   #last: { readonly read: SocketSettings; readonly seen: SeenSettings } | null = null;
-  #refusal: DeadpeerError | null = null;
 
   /** Why some sockets could not be read, where that was no race: `permission-denied` or `feature-missing`. */
   get refusal(): DeadpeerError | null {
-    return this.#refusal;
+    return this.#borrower.refusal;
   }
 
   /** null where no holder can be asked: no privilege, or socket or process have gone since they were listed. */
@@ -36,46 +33,18 @@ export class SettingsReader implements Disposable {
   }
 
   #ask(pid: number, fd: number, cookie: bigint): SocketSettings | null {
-    const handle = this.#handle(pid);
-    if (handle === null) return null;
     // Not `using`: what TypeScript makes of it costs as much as one of the system calls, and this runs for every socket.
-    let borrowed: OwnedFd | null = null;
+    const borrowed = this.#borrower.borrow(pid, fd, cookie);
+    if (typeof borrowed === "string") return null;
     try {
-      borrowed = handle.borrow(fd, cookie);
-      return borrowed === null ? null : readSettings(borrowed.fd);
+      return readSettings(borrowed.fd);
     } catch (error) {
-      this.#pass(error);
-      // A single socket that cannot be read (MPTCP) says nothing about the others of its process.
-      if (!(error instanceof DeadpeerError && error.code === "no-socket")) this.#forget(pid);
-      return null;
+      // MPTCP.
+      if (error instanceof DeadpeerError && error.code === "no-socket") return null;
+      throw error;
     } finally {
-      borrowed?.close();
+      borrowed.close();
     }
-  }
-
-  #handle(pid: number): ProcessHandle | null {
-    const known = this.#handles.get(pid);
-    if (known !== undefined) return known;
-    let handle: ProcessHandle | null = null;
-    try {
-      handle = ProcessHandle.open(pid);
-    } catch (error) {
-      this.#pass(error);
-    }
-    this.#handles.set(pid, handle);
-    return handle;
-  }
-
-  #forget(pid: number): void {
-    this.#handles.get(pid)?.close();
-    this.#handles.set(pid, null);
-  }
-
-  /** Goes on without this socket where that is ordinary: no privilege, an old kernel, a process that has just ended. */
-  #pass(error: unknown): void {
-    if (!(error instanceof DeadpeerError)) throw error;
-    if (error.code === "permission-denied" || error.code === "feature-missing") this.#refusal ??= error;
-    else if (error.code !== "no-process" && error.code !== "no-socket") throw error;
   }
 
   #shared(settings: SocketSettings): SeenSettings {
@@ -89,8 +58,7 @@ export class SettingsReader implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const handle of this.#handles.values()) handle?.close();
-    this.#handles.clear();
+    this.#borrower[Symbol.dispose]();
   }
 }
 

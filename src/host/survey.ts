@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { DeadpeerError } from "../errors.js";
 import type { NetworkNamespace } from "../kernel/namespaces.js";
 import { type SocketHolder, type SocketHolders, socketHolders } from "../kernel/processes.js";
-import type { SocketRecord } from "../kernel/sock-diag.js";
+import type { DiagSocket, SocketRecord } from "../kernel/sock-diag.js";
 import type { Connection } from "./connection.js";
 import {
   asksForDetection,
@@ -29,6 +29,8 @@ export interface SurveyOptions {
   readonly path?: readonly PathBox[];
   /** A sample taken before, for the finding `unacked-growing`. */
   readonly earlier?: EarlierSample;
+  /** Sockets for which this says false are left out before anything is asked about them. */
+  readonly isWanted?: (socket: DiagSocket) => boolean;
 }
 
 /** What could not be seen, known once all connections have been walked through. */
@@ -81,8 +83,11 @@ export class HostWalk implements Iterable<Connection> {
   readonly #fast: boolean;
   readonly #asksForProcesses: boolean;
   readonly #asksForDetection: boolean;
+  readonly #isWanted: SurveyOptions["isWanted"];
   readonly #surroundings: Surroundings;
-  readonly #processes: SocketHolders;
+  /** Looked for when the first socket is described: those who want few often want none. */
+  #processes: SocketHolders | null = null;
+  #place: Place | null = null;
   #considered = 0;
   #matched = 0;
   #unread = 0;
@@ -91,12 +96,17 @@ export class HostWalk implements Iterable<Connection> {
   constructor(options: SurveyOptions = {}) {
     this.#filter = options.filter ?? parseFilter();
     this.#fast = options.fast ?? false;
+    this.#isWanted = options.isWanted;
     this.#asksForProcesses = asksForProcesses(this.#filter);
     this.#asksForDetection = asksForDetection(this.#filter);
     checkProcesses(this.#filter);
     const findings = new FindingTable(options.path, options.earlier);
     this.#surroundings = lookAround(this.#filter, findings, options.namespaces);
-    this.#processes = holdersOf(this.#surroundings.places, this.#filter, this.#fast);
+  }
+
+  /** Where the connection lives that the walk has reached; null before the first. */
+  get place(): Place | null {
+    return this.#place;
   }
 
   *[Symbol.iterator](): Generator<Connection, void, undefined> {
@@ -108,9 +118,11 @@ export class HostWalk implements Iterable<Connection> {
     using reader = new SettingsReader();
     const connection = new PassingConnection();
     for (const place of this.#surroundings.places) {
+      this.#place = place;
       connection.netns = place.label ?? undefined;
       for (const socket of place.sockets.passing()) {
-        if (place.isMeant?.(socket) === false || !this.#describe(place, socket, reader, connection)) continue;
+        if (place.isMeant?.(socket) === false || this.#isWanted?.(socket) === false) continue;
+        if (!this.#describe(place, socket, reader, connection)) continue;
         if (this.#asksForDetection && !detectionMatches(this.#filter, connection)) continue;
         this.#matched++;
         yield connection;
@@ -125,7 +137,7 @@ export class HostWalk implements Iterable<Connection> {
       considered: this.#considered,
       matched: this.#matched,
       unread: this.#unread,
-      unreadBecause: this.#processes.unreadable > 0 ? hiddenProcesses : this.#refusal,
+      unreadBecause: (this.#processes?.unreadable ?? 0) > 0 ? hiddenProcesses : this.#refusal,
       unseenNamespaces,
       interrupted,
     };
@@ -139,6 +151,7 @@ export class HostWalk implements Iterable<Connection> {
     connection: PassingConnection,
   ): boolean {
     const inode = socket.inode;
+    this.#processes ??= holdersOf(this.#filter, this.#fast);
     const processes = this.#processes.holders.get(inode) ?? nobody;
     if (this.#asksForProcesses && !processesMatch(this.#filter, processes)) return false;
     this.#considered++;
@@ -164,8 +177,7 @@ function checkProcesses({ pids }: ConnectionFilter): void {
 }
 
 /** Who holds what, where anybody wants to know. */
-function holdersOf(places: readonly Place[], filter: ConnectionFilter, fast: boolean): SocketHolders {
-  if ((fast && !asksForProcesses(filter)) || places.every(({ sockets }) => sockets.length === 0))
-    return { holders: new Map(), unreadable: 0 };
+function holdersOf(filter: ConnectionFilter, fast: boolean): SocketHolders {
+  if (fast && !asksForProcesses(filter)) return { holders: new Map(), unreadable: 0 };
   return socketHolders(fast && filter.pids.length > 0 ? { pids: filter.pids } : {});
 }

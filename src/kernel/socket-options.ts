@@ -32,6 +32,8 @@ export interface SocketSettings {
 export interface SocketSettingsChange {
   /** null switches keepalive off and leaves its times alone; anything else switches it on, with the times given. */
   readonly keepalive?: {
+    /** false: the times are for whoever switches it on, and it is off. */
+    readonly enabled?: boolean;
     readonly idleMs?: number;
     readonly intervalMs?: number;
     readonly count?: number;
@@ -137,10 +139,11 @@ export function readSettings(fd: number): SocketSettings {
 /**
  * What setsockopt is to be called with for a change, in this order; checked against the kernel's limits.
  *
- * The order matters on a live connection. Interval, count and user timeout are only looked at when a timer fires: they go
- * first, so that no timer fires under half of the new settings. SO_KEEPALIVE then starts the timer, counting from *now*;
- * TCP_KEEPIDLE comes last because setting it on a socket with keepalive on starts the timer anew at "idle minus the
- * silence so far" (tcp_sock_set_keepidle_locked), so a connection that has long been silent is probed at once.
+ * The order matters on a live connection. Switching keepalive off goes first: nothing that follows can end it then. Interval,
+ * count and user timeout are only looked at when a timer fires: they go next, so that no timer fires under half of the new
+ * settings. SO_KEEPALIVE then starts the timer, counting from *now*; TCP_KEEPIDLE comes last because setting it on a socket with
+ * keepalive on starts the timer anew at "idle minus the silence so far" (tcp_sock_set_keepidle_locked), so a connection that has
+ * long been silent is probed at once.
  *
  * @throws DeadpeerError `value-refused` for what the kernel would refuse.
  */
@@ -149,13 +152,14 @@ export function optionWrites(change: SocketSettingsChange): [option: SocketOptio
   const add = (option: SocketOption, wanted: number | undefined): void => {
     if (wanted !== undefined) writes.push([option, inUnits(option, wanted)]);
   };
+  const off = change.keepalive === null || change.keepalive?.enabled === false;
+  if (off) add(keepalive, 0);
   add(rtoMax, change.rtoMaxMs);
   add(userTimeout, change.userTimeoutMs);
-  if (change.keepalive === null) add(keepalive, 0);
-  else if (change.keepalive !== undefined) {
+  if (change.keepalive != null) {
     add(interval, change.keepalive.intervalMs);
     add(count, change.keepalive.count);
-    add(keepalive, 1);
+    if (!off) add(keepalive, 1);
     add(idle, change.keepalive.idleMs);
   }
   return writes;

@@ -77,6 +77,15 @@ test("keepalive: null switches it off and leaves its times; what is left out sta
   assert.deepEqual(readSettings(socket.fd), { ...off, userTimeoutMs: 0 });
 });
 
+test("times can be given to a socket while keepalive is off", () => {
+  using socket = tcpSocket(4);
+  writeSettings(socket.fd, { keepalive: { ...sixty, enabled: false } });
+  assert.deepEqual(readSettings(socket.fd).keepalive, { enabled: false, ...sixty });
+  writeSettings(socket.fd, { keepalive: {} });
+  writeSettings(socket.fd, { keepalive: { count: 5, enabled: false } });
+  assert.deepEqual(readSettings(socket.fd).keepalive, { enabled: false, ...sixty, count: 5 });
+});
+
 test("the longest retransmission timeout can be limited", { skip: !hasRtoMax && "Linux 6.15" }, () => {
   using socket = tcpSocket(4);
   writeSettings(socket.fd, { rtoMaxMs: 5_000 });
