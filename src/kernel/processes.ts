@@ -125,11 +125,13 @@ function hasDescriptors(pid: number): boolean {
 }
 
 /**
- * When a process started, in the kernel's clock ticks since boot; null if it has ended. Together with the number it names one
- * process for good: numbers are used again.
+ * When a process started, in the kernel's clock ticks since boot; null if it has ended, also where its parent has not taken note of
+ * that yet, as the first process of a container may never do. Together with the number it names one process for good: numbers
+ * are used again.
  */
 export function processStartTicks(pid: number): number | null {
-  return readStat(pid)?.startTicks ?? null;
+  const status = readStat(pid);
+  return status === null || status.state === "Z" ? null : status.startTicks;
 }
 
 /** The PID namespace of this process, by its inode number: a process number means something only within one. */

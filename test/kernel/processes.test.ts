@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import type { Readable, Writable } from "node:stream";
 import { currentNamespace } from "../../src/kernel/namespaces.js";
 import {
   processCgroup,
@@ -150,6 +151,25 @@ describe("about one process", () => {
     assert.equal(processStartTicks(nobody), null);
     assert.equal(processNamespace(nobody), null);
     assert.equal(processCgroup(nobody), null);
+  });
+
+  test("that has ended, though its parent has not taken note of it", async () => {
+    // The child ends when it has read its end of the pipe; cat, whose child it then is, waits for no children.
+    const parent = spawn("sh", ["-c", "cat <&3 & echo $!; exec cat"], {
+      stdio: ["pipe", "pipe", "inherit", "pipe"],
+    });
+    try {
+      const [said] = (await once(parent.stdout as Readable, "data")) as [Buffer];
+      const pid = Number(said.toString());
+      assert.notEqual(processStartTicks(pid), null);
+      (parent.stdio[3] as Writable).end();
+      while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8")))
+        await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(processStartTicks(pid), null);
+    } finally {
+      parent.kill();
+      await once(parent, "exit");
+    }
   });
 
   test("that may not be looked into", { skip: needsRoot }, () => {
