@@ -18,17 +18,19 @@ import { interruptible } from "./interrupt.js";
 
 /** `deadpeer lab run`; leaves `findings` in process.exitCode if a scenario fails. */
 export async function run(names: readonly string[], options: LabRunOptions): Promise<void> {
-  const results = await perform(chosen(names, options), options);
+  const scenarios = chosen(names, options);
+  const results = await interruptible((signal) => perform(scenarios, options, signal));
   process.stdout.write(
     options.json === true ? `${JSON.stringify(results, null, 2)}\n` : reportText(results, process.stdout),
   );
   if (!results.every(({ passed }: ScenarioResult) => passed)) process.exitCode = exitStatus.findings;
 }
 
-/** Runs scenarios with progress on stderr, after a sweep; Ctrl-C ends them and leaves nothing behind. */
+/** Runs scenarios with progress on stderr, after a sweep; an aborted run leaves nothing behind. */
 export async function perform(
   scenarios: readonly Scenario[],
   options: Pick<LabRunOptions, "keep" | "pcap" | "ipv4" | "ipv6">,
+  signal: AbortSignal,
 ): Promise<ScenarioResult[]> {
   if (options.pcap !== undefined) makeFolder(options.pcap);
   requireLabTools();
@@ -36,8 +38,8 @@ export async function perform(
   const swept = await sweep();
   if (swept.length > 0) note(`removed what a killed lab had left: ${swept.length} namespaces`);
   const progress = new Progress(process.stderr);
-  const results = await interruptible((signal) =>
-    runScenarios(scenarios, {
+  try {
+    return await runScenarios(scenarios, {
       signal,
       families: families.filter(
         (family) => !((options.ipv4 && family === 6) || (options.ipv6 && family === 4)),
@@ -46,10 +48,10 @@ export async function perform(
       ...(options.keep === true ? { beforeEnd: (stage) => keepUntilInterrupted(stage, signal) } : {}),
       onStart: (scenario, family) => progress.begin(scenario, family),
       onResult: (result) => progress.end(result),
-    }),
-  );
-  progress.close();
-  return results;
+    });
+  } finally {
+    progress.close();
+  }
 }
 
 /** Better now than after a minute. */

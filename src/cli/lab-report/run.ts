@@ -1,10 +1,12 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { DeadpeerError } from "../../errors.js";
+import { newOwnedName } from "../../kernel/owned-names.js";
 import { builtinScenarios, findScenario, type ScenarioResult } from "../../lab/index.js";
 import { exitStatus } from "../exit.js";
 import { mayWritePage, writePageTo } from "../html-page.js";
+import { interruptible } from "../interrupt.js";
 import type { LabReportOptions } from "../lab-report.js";
 import { note } from "../note.js";
 import { chaptersOf } from "./chapters.js";
@@ -29,14 +31,17 @@ export async function run(names: readonly string[], { out, from }: LabReportOpti
 async function runAnew(names: readonly string[], out: string): Promise<ScenarioResult[]> {
   const scenarios = names.length === 0 ? builtinScenarios() : names.map((name) => findScenario(name));
   const { perform } = await import("../lab-run.js");
-  const folder = mkdtempSync(join(tmpdir(), "deadpeer-lab-report-"));
-  try {
-    const results = await perform(scenarios, { pcap: folder });
-    await write(results, out, release());
-    return results;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  return await interruptible(async (signal) => {
+    // Named as a lab's, so that a sweep finds it if we are killed.
+    const folder = join(tmpdir(), newOwnedName("lab"));
+    try {
+      const results = await perform(scenarios, { pcap: folder }, signal);
+      await write(results, out, release());
+      return results;
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
 }
 
 async function write(results: readonly ScenarioResult[], out: string, kernel: string | null): Promise<void> {
