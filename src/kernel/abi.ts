@@ -9,11 +9,22 @@ export const supportedArchitectures: readonly string[] = ["x64", "arm64"];
 
 /** System calls that the C library may not wrap. */
 export const syscallNumbers = {
+  /** Linux 5.2. */
+  fsopen: 430,
+  fsconfig: 431,
+  fsmount: 432,
   /** Linux 5.3. */
   pidfdOpen: 434,
   /** Linux 5.6. */
   pidfdGetfd: 438,
 } as const;
+
+/** bpf(2)'s number, which is older than the common ones. */
+export function bpfNumber(): number {
+  return bpfNumbers[process.arch === "arm64" ? "arm64" : "x64"];
+}
+
+export const bpfNumbers = { x64: 321, arm64: 280 } as const;
 
 /** include/uapi/linux/sched.h. */
 export const CLONE_NEWNET = 0x40000000;

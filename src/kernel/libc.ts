@@ -21,6 +21,7 @@ export interface Libc {
     addressLength: number,
   ): number;
   recv(fd: number, into: Buffer, length: number, flags: number): number;
+  read(fd: number, into: Buffer, length: number): number;
   close(fd: number): number;
   open(path: string, flags: number, mode: number): number;
   readlinkat(directory: number, path: string, into: Buffer, length: number): number;
@@ -28,13 +29,33 @@ export interface Libc {
   setsockopt(fd: number, level: number, name: number, value: Buffer, length: number): number;
   setns(fd: number, kind: number): number;
   ioctl(fd: number, request: number, argument: Buffer): number;
+  flock(fd: number, operation: number): number;
+  fcntl(fd: number, command: number, argument: number): number;
+  /** Zero-terminated strings; the array ends with null. Returns only if it failed. */
+  execvp(file: Buffer, argv: readonly (Buffer | null)[]): number;
+  /** With null the signal's default. */
+  signal(number: number, handler: null): unknown;
   /** syscall(2) with up to four integer arguments, for calls that the C library may not wrap. */
   syscall(number: number, a: number, b: number, c: number, d: number): number;
+  /** syscall(2) for fsopen(2) and fsconfig(2), which C libraries wrap only since 2022; `number` is their own. */
+  fsopen(number: number, type: string, flags: number): number;
+  fsconfig(
+    number: number,
+    fd: number,
+    command: number,
+    key: string | null,
+    value: Buffer | null,
+    extra: number,
+  ): number;
+  /** syscall(2) for bpf(2), which no C library wraps; `number` is its own. */
+  bpf(number: number, command: number, attributes: Buffer, length: number): number;
+  setrlimit(resource: number, limit: Buffer): number;
 }
 
 interface Loaded {
   readonly libc: Libc;
   readonly errno: () => number;
+  readonly address: (of: Buffer) => bigint;
 }
 
 let loaded: Loaded | DeadpeerError | undefined;
@@ -65,12 +86,14 @@ function load(): Loaded | DeadpeerError {
     const lib = koffi.load(null);
     return {
       errno: () => koffi.errno(),
+      address: (of) => koffi.address(of),
       libc: {
         socket: lib.func("int socket(int, int, int)"),
         bind: lib.func("int bind(int, const void *, uint32_t)"),
         getsockname: lib.func("int getsockname(int, void *, void *)"),
         sendto: lib.func("long sendto(int, const void *, size_t, int, const void *, uint32_t)"),
         recv: lib.func("long recv(int, void *, size_t, int)"),
+        read: lib.func("long read(int, void *, size_t)"),
         close: lib.func("int close(int)"),
         open: lib.func("int open(const char *, int, uint32_t)"),
         readlinkat: lib.func("long readlinkat(int, const char *, void *, size_t)"),
@@ -78,7 +101,15 @@ function load(): Loaded | DeadpeerError {
         setsockopt: lib.func("int setsockopt(int, int, int, const void *, uint32_t)"),
         setns: lib.func("int setns(int, int)"),
         ioctl: lib.func("int ioctl(int, unsigned long, void *)"),
+        flock: lib.func("int flock(int, int)"),
+        fcntl: lib.func("int fcntl(int, int, int)"),
+        execvp: lib.func("int execvp(const void *, const void **)"),
+        signal: lib.func("void *signal(int, void *)"),
         syscall: lib.func("long syscall(long, long, long, long, long)"),
+        fsopen: lib.func("long syscall(long, const char *, uint32_t)"),
+        fsconfig: lib.func("long syscall(long, int, uint32_t, const char *, const void *, int)"),
+        bpf: lib.func("long syscall(long, int, void *, uint32_t)"),
+        setrlimit: lib.func("int setrlimit(int, const void *)"),
       },
     };
   } catch (cause) {
@@ -112,6 +143,11 @@ export function libcProblem(): DeadpeerError | null {
 /** errno's number, meaningful only right after a call that returned a negative value. */
 export function lastErrno(): number {
   return loadOnce().errno();
+}
+
+/** Where a buffer's bytes lie, for structures with pointers in them. The caller keeps the buffer until the call is over. */
+export function addressOf(buffer: Buffer): bigint {
+  return loadOnce().address(buffer);
 }
 
 /**

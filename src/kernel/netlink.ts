@@ -20,7 +20,7 @@ const NLMSG_MIN_TYPE = 0x10;
 const NLMSGERR_ATTR_MSG = 1;
 
 /** struct nlmsghdr. */
-const header = { length: 0, type: 4, flags: 6, sequence: 8, port: 12, bytes: 16 } as const;
+export const netlinkHeader = { length: 0, type: 4, flags: 6, sequence: 8, port: 12, bytes: 16 } as const;
 /** struct nlattr. */
 const attribute = { length: 0, type: 2, bytes: 4 } as const;
 /** NLA_F_NESTED and NLA_F_NET_BYTEORDER share the field with the type. */
@@ -111,12 +111,12 @@ function dumpOnce(
 
 /** One request with its header. */
 export function encodeRequest(type: number, flags: number, sequence: number, payload: Buffer): Buffer {
-  const message = Buffer.alloc(header.bytes + align(payload.length));
-  message.writeUInt32LE(header.bytes + payload.length, header.length);
-  message.writeUInt16LE(type, header.type);
-  message.writeUInt16LE(flags, header.flags);
-  message.writeUInt32LE(sequence, header.sequence);
-  payload.copy(message, header.bytes);
+  const message = Buffer.alloc(netlinkHeader.bytes + align(payload.length));
+  message.writeUInt32LE(netlinkHeader.bytes + payload.length, netlinkHeader.length);
+  message.writeUInt16LE(type, netlinkHeader.type);
+  message.writeUInt16LE(flags, netlinkHeader.flags);
+  message.writeUInt32LE(sequence, netlinkHeader.sequence);
+  payload.copy(message, netlinkHeader.bytes);
   return message;
 }
 
@@ -139,19 +139,19 @@ interface BatchState {
 /** Reads the messages of one datagram. @returns true once the dump is done. */
 function readBatch(bytes: Buffer, start: number, end: number, state: BatchState): boolean {
   for (let offset = start; offset < end; ) {
-    if (end - offset < header.bytes) throw unreadable("a message has no whole header");
-    const length = word(bytes, offset + header.length);
-    if (length < header.bytes || length > end - offset)
+    if (end - offset < netlinkHeader.bytes) throw unreadable("a message has no whole header");
+    const length = word(bytes, offset + netlinkHeader.length);
+    if (length < netlinkHeader.bytes || length > end - offset)
       throw unreadable(`a message of ${end - offset} bytes says that it has ${length}`);
     const expected =
-      word(bytes, offset + header.sequence) === state.sequence &&
-      word(bytes, offset + header.port) === state.port;
+      word(bytes, offset + netlinkHeader.sequence) === state.sequence &&
+      word(bytes, offset + netlinkHeader.port) === state.port;
     if (expected) {
-      const flags = half(bytes, offset + header.flags);
-      const type = half(bytes, offset + header.type);
+      const flags = half(bytes, offset + netlinkHeader.flags);
+      const type = half(bytes, offset + netlinkHeader.type);
       if (type >= NLMSG_MIN_TYPE) {
         if ((flags & NLM_F_DUMP_INTR) !== 0) state.interrupted = true;
-        state.read(bytes, offset + header.bytes, offset + length);
+        state.read(bytes, offset + netlinkHeader.bytes, offset + length);
       } else if (readControl(bytes, offset, offset + length, type, flags)) {
         if (type === NLMSG_DONE && (flags & NLM_F_DUMP_INTR) !== 0) state.interrupted = true;
         return true;
@@ -166,7 +166,7 @@ function readBatch(bytes: Buffer, start: number, end: number, state: BatchState)
 function readControl(bytes: Buffer, offset: number, end: number, type: number, flags: number): boolean {
   if (type === NLMSG_OVERRUN) throw unreadable("the kernel says that it lost data");
   if (type !== NLMSG_ERROR && type !== NLMSG_DONE) return false;
-  const payload = offset + header.bytes;
+  const payload = offset + netlinkHeader.bytes;
   // Kernels before 2.6.12 ended a dump without an error number.
   if (end - payload < 4) {
     if (type === NLMSG_DONE) return true;
@@ -201,8 +201,11 @@ function acknowledgementText(
   let start = offset;
   if (type === NLMSG_ERROR) {
     // The request follows: its header alone if capped, else all of it.
-    if (end - start < header.bytes) return null;
-    start += (flags & NLM_F_CAPPED) === 0 ? align(bytes.readUInt32LE(start + header.length)) : header.bytes;
+    if (end - start < netlinkHeader.bytes) return null;
+    start +=
+      (flags & NLM_F_CAPPED) === 0
+        ? align(bytes.readUInt32LE(start + netlinkHeader.length))
+        : netlinkHeader.bytes;
   }
   const found = findAttribute(bytes, start, end, NLMSGERR_ATTR_MSG);
   if (found === null) return null;

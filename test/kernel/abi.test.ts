@@ -54,6 +54,9 @@ describe("the numbers in the kernel's headers", { skip }, () => {
       compile(
         [header],
         [
+          `_Static_assert(__NR_fsopen == ${abi.syscallNumbers.fsopen}, "fsopen");`,
+          `_Static_assert(__NR_fsconfig == ${abi.syscallNumbers.fsconfig}, "fsconfig");`,
+          `_Static_assert(__NR_fsmount == ${abi.syscallNumbers.fsmount}, "fsmount");`,
           `_Static_assert(__NR_pidfd_open == ${abi.syscallNumbers.pidfdOpen}, "pidfd_open");`,
           `_Static_assert(__NR_pidfd_getfd == ${abi.syscallNumbers.pidfdGetfd}, "pidfd_getfd");`,
         ],
