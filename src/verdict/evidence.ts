@@ -58,8 +58,8 @@ export interface Evidence {
   readonly resetSeen?: boolean;
   /** What a router reported, in words such as `host unreachable`. */
   readonly icmp?: string | null;
-  /** Who on our side closed the connection while it still stood, if anybody did. */
-  readonly closedBy?: "program" | "policy" | null;
+  /** Who on our side closed the connection while it still stood, if anybody did; `exit`: the program ended, and its kernel did. */
+  readonly closedBy?: "program" | "exit" | "policy" | null;
   /** The policy in words, e.g. `the idle limit of 5m`. */
   readonly policy?: string | null;
   /** Code or name of the error for which the program closed the connection, e.g. `ERR_TLS_CERT_ALTNAME_INVALID`. */

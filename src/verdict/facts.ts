@@ -10,7 +10,7 @@ export interface Facts {
   readonly peerFin: boolean;
   readonly resetSeen: boolean;
   readonly icmp: string | null;
-  readonly closedBy: "program" | "policy" | null;
+  readonly closedBy: "program" | "exit" | "policy" | null;
   readonly policy: string | null;
   readonly programError: string | null;
   readonly connecting: boolean;

@@ -144,6 +144,13 @@ export const rules: readonly Rule[] = [
     }),
   },
   {
+    when: ({ closedBy }) => closedBy === "exit",
+    find: ({ connecting }) => ({
+      state: "local",
+      sentence: `Our own program ended, and its kernel ${connecting ? "gave up the attempt to connect" : "closed the connection"}.`,
+    }),
+  },
+  {
     when: ({ closedBy }) => closedBy === "program",
     find: ({ programError, connecting }) => ({
       state: "local",

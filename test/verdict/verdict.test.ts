@@ -188,6 +188,7 @@ const cases: Row[] = [
     { closedBy: "program", figures: { ...alive, unacked: 2 } },
     ["local", "none", "sending", "certain"],
   ],
+  ["our program ended", { closedBy: "exit", figures: alive }, ["local", "none", "idle", "certain"]],
   [
     "closed by a policy",
     { closedBy: "policy", policy: "idle for 5m" },
@@ -336,7 +337,7 @@ const evidenceArbitrary: fc.Arbitrary<Evidence> = fc.record(
     peerFin: fc.boolean(),
     resetSeen: fc.boolean(),
     icmp: maybe(fc.constant("host unreachable")),
-    closedBy: maybe(fc.constantFrom("program" as const, "policy" as const)),
+    closedBy: maybe(fc.constantFrom("program" as const, "exit" as const, "policy" as const)),
     policy: maybe(fc.constant("the idle limit of 5m")),
     programError: maybe(fc.constant("ERR_X")),
     connecting: fc.boolean(),
@@ -388,7 +389,7 @@ describe("any evidence whatever", () => {
         (e.heartbeat != null &&
           [e.lastHeardMs, e.figures?.lastAckRecvMs, e.figures?.lastDataRecvMs].some((ms) => ms != null)),
       evicted: (e) => e.closedBy === "policy",
-      local: (e) => e.closedBy === "program",
+      local: (e) => e.closedBy === "program" || e.closedBy === "exit",
     };
     fc.assert(
       fc.property(evidenceArbitrary, (evidence) => {
