@@ -20,12 +20,16 @@ export const errorCodes = {
   "no-socket": "no TCP socket stands behind the object that was given, or it is already closed",
   "no-process": "a process that does not exist, or ended while it was read",
   "no-namespace": "a network namespace that does not exist",
+  "no-cgroup": "a cgroup, service or container that does not exist, or has just ended",
+  "policy-exists": "a cgroup that has a policy already; the message says which",
   "file-conflict": "a file that deadpeer would write exists and is not deadpeer's",
   "ffi-unavailable":
     "koffi, the optional dependency that reaches the kernel, is not installed or has no build for here",
   "platform-unsupported": "something that only works on another operating system or architecture",
   "permission-denied": "a privilege is missing; the message names the capability",
   "feature-missing": "the kernel lacks a feature; the message names the version that has it",
+  "bpf-refused":
+    "the kernel's BPF verifier refused a program of deadpeer's; the error's log holds all it said",
   "tool-missing": "a program that deadpeer needs cannot be started; the message names it",
   "lab-failed": "the lab's hosts could not be made or changed as a scenario asked",
   "netlink-protocol": "the kernel answered a netlink request with something that cannot be read",

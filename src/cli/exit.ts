@@ -17,6 +17,7 @@ const missing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "feature-missing",
   "netlink-protocol",
   "syscall-failed",
+  "bpf-refused",
   "tool-missing",
   "lab-failed",
 ]);

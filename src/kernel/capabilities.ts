@@ -5,6 +5,7 @@ const bits = {
   CAP_NET_ADMIN: 12,
   CAP_SYS_PTRACE: 19,
   CAP_SYS_ADMIN: 21,
+  CAP_BPF: 39,
 } as const;
 
 export type Capability = keyof typeof bits;

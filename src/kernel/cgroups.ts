@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DeadpeerError } from "../errors.js";
+import { mountsOf } from "./mounts.js";
 
 /**
  * Where the cgroup v2 tree is mounted, e.g. `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` beside version 1.
@@ -8,21 +9,24 @@ import { DeadpeerError } from "../errors.js";
  * @throws DeadpeerError `feature-missing` if it is not mounted.
  */
 export function cgroupMount(): string {
-  // proc_pid_mountinfo(5): 35 24 0:30 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw
-  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
-    const [place = "", kind = ""] = line.split(" - ", 2);
-    if (!kind.startsWith("cgroup2 ")) continue;
-    return unescapeMount(place.split(" ")[4] ?? "");
-  }
+  const mount = mountsOf("cgroup2")[0];
+  if (mount !== undefined) return mount.path;
   throw new DeadpeerError(
     "feature-missing",
     "no cgroup v2 tree is mounted here (Linux 4.5 and later have it)",
   );
 }
 
-/** Spaces, tabs, newlines and backslashes stand in mountinfo as octal numbers. */
-function unescapeMount(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+/**
+ * Where a cgroup's directory is, or would be.
+ *
+ * @param path within the tree or whole.
+ * @throws DeadpeerError `feature-missing` without cgroup v2.
+ * @example cgroupDirectory("/system.slice") // "/sys/fs/cgroup/system.slice"
+ */
+export function cgroupDirectory(path: string): string {
+  const mount = cgroupMount();
+  return path === mount || path.startsWith(`${mount}/`) ? path : join(mount, path);
 }
 
 /**
@@ -34,13 +38,12 @@ function unescapeMount(text: string): string {
  * @example cgroupIds("/system.slice").has(socket.cgroupId)
  */
 export function cgroupIds(path: string): Set<bigint> {
-  const mount = cgroupMount();
-  const directory = path === mount || path.startsWith(`${mount}/`) ? path : join(mount, path);
+  const directory = cgroupDirectory(path);
   const ids = new Set<bigint>();
   try {
     ids.add(statSync(directory, { bigint: true }).ino);
   } catch (cause) {
-    throw new DeadpeerError("bad-filter", `there is no cgroup ${path} below ${mount}`, { cause });
+    throw new DeadpeerError("bad-filter", `there is no cgroup ${path} below ${cgroupMount()}`, { cause });
   }
   addBelow(directory, ids);
   return ids;
