@@ -1,4 +1,15 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { DeadpeerError } from "../errors.js";
 
@@ -17,7 +28,7 @@ export function writeDurably(path: string, text: string): void {
     rmSync(temporary, { force: true });
     const fd = openSync(temporary, "wx", 0o644);
     try {
-      writeSync(fd, text);
+      writeFileSync(fd, text);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -26,6 +37,31 @@ export function writeDurably(path: string, text: string): void {
     syncDirectory(directory);
   } catch (error) {
     rmSync(temporary, { force: true });
+    throw fileError(error, "write", path);
+  }
+}
+
+/**
+ * Appends to a file, which is made where there is none, so that it stays appended. What a full disk left of it is cut off again; a
+ * crash in the middle leaves a part of the text, at the end.
+ *
+ * @throws DeadpeerError `permission-denied` or `syscall-failed`, naming the file.
+ */
+export function appendDurably(path: string, text: string): void {
+  try {
+    const fd = openSync(path, "a", 0o644);
+    const { size } = fstatSync(fd);
+    try {
+      writeFileSync(fd, text);
+      fdatasyncSync(fd);
+    } catch (error) {
+      ftruncateSync(fd, size);
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+    if (size === 0) syncDirectory(dirname(path));
+  } catch (error) {
     throw fileError(error, "write", path);
   }
 }

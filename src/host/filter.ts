@@ -1,4 +1,5 @@
 import { DeadpeerError } from "../errors.js";
+import type { SocketHolder } from "../kernel/processes.js";
 import type { DiagQuery } from "../kernel/sock-diag.js";
 import type { TcpState } from "../kernel/tcp-states.js";
 import { parseDuration } from "../plan/duration.js";
@@ -87,6 +88,27 @@ function notEmpty(text: string, what: string): string {
   throw new DeadpeerError("bad-filter", `${what}: a value is missing`);
 }
 
+/**
+ * Whether a filter leaves anything out but listeners: what changes or ends connections does so to all of a host only where that was
+ * said in so many words. A namespace alone says where to look, not what is meant.
+ */
+export function isSelective(filter: ConnectionFilter): boolean {
+  return (
+    asksForProcesses(filter) ||
+    asksForDetection(filter) ||
+    filter.ports.length > 0 ||
+    filter.cgroups.length > 0 ||
+    isSelectiveEnd(filter.local) ||
+    isSelectiveEnd(filter.remote) ||
+    connectionStates.some((state) => !filter.states.includes(state))
+  );
+}
+
+/** `*` asks for nothing, also beside others. */
+function isSelectiveEnd(filters: readonly EndpointFilter[]): boolean {
+  return filters.length > 0 && filters.every(({ network, port }) => network !== null || port !== null);
+}
+
 /** The part of a filter that the kernel applies itself: what it leaves out is never copied to us. */
 export function diagQuery(filter: ConnectionFilter): DiagQuery {
   return {
@@ -126,7 +148,10 @@ export function asksForProcesses(filter: ConnectionFilter): boolean {
 }
 
 /** Whether any of the processes that hold a connection was asked for. */
-export function processesMatch(filter: ConnectionFilter, processes: Connection["processes"]): boolean {
+export function processesMatch(
+  filter: ConnectionFilter,
+  processes: readonly Pick<SocketHolder, "pid" | "name">[],
+): boolean {
   if (!asksForProcesses(filter)) return true;
   return processes.some(
     ({ pid, name }) =>

@@ -24,7 +24,7 @@ export class SettingsReader implements Disposable {
   }
 
   /** null where no holder can be asked: no privilege, or socket or process have gone since they were listed. */
-  read(socket: DiagSocket, holders: readonly SocketHolder[]): SeenSettings | null {
+  read(socket: Pick<DiagSocket, "cookie">, holders: readonly SocketHolder[]): SeenSettings | null {
     for (const { pid, fd } of holders) {
       const settings = this.#ask(pid, fd, socket.cookie);
       if (settings !== null) return this.#shared(settings);

@@ -88,6 +88,7 @@ export class HostWalk implements Iterable<Connection> {
   /** Looked for when the first socket is described: those who want few often want none. */
   #processes: SocketHolders | null = null;
   #place: Place | null = null;
+  #socket: SocketRecord | null = null;
   #considered = 0;
   #matched = 0;
   #unread = 0;
@@ -109,6 +110,11 @@ export class HostWalk implements Iterable<Connection> {
     return this.#place;
   }
 
+  /** The kernel's own record of the connection that the walk has reached; it moves on with the walk. */
+  get socket(): SocketRecord | null {
+    return this.#socket;
+  }
+
   *[Symbol.iterator](): Generator<Connection, void, undefined> {
     for (const connection of this.passing()) yield connection.copy();
   }
@@ -125,6 +131,7 @@ export class HostWalk implements Iterable<Connection> {
         if (!this.#describe(place, socket, reader, connection)) continue;
         if (this.#asksForDetection && !detectionMatches(this.#filter, connection)) continue;
         this.#matched++;
+        this.#socket = socket;
         yield connection;
       }
     }
