@@ -166,6 +166,22 @@ export function processNamespace(pid: number): string | null {
   }
 }
 
+/** The process that a thread belongs to; null if it has ended. Threads have numbers of their own, which /proc knows but does not list. */
+export function processOfThread(tid: number): number | null {
+  const number = /^Tgid:\s*(\d+)$/m.exec(readProcFile(tid, "status") ?? "")?.[1];
+  return number === undefined ? null : Number(number);
+}
+
+/**
+ * Whether this process sees all processes of the machine under the numbers that the kernel itself uses; in a container it does not.
+ */
+export function seesKernelNumbers(): boolean {
+  return pidNamespace() === PROC_PID_INIT_INO;
+}
+
+/** The inode number of the machine's first PID namespace, include/linux/proc_ns.h. */
+const PROC_PID_INIT_INO = 0xefff_fffc;
+
 /** A process's place in the cgroup v2 tree, e.g. `/system.slice/nginx.service`; null if it has ended or there is no such tree. */
 export function processCgroup(pid: number): string | null {
   // The unified tree's line is "0::/path" (cgroups(7)); those of version 1 have other numbers.
