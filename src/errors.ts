@@ -23,6 +23,7 @@ export const errorCodes = {
   "no-cgroup": "a cgroup, service or container that does not exist, or has just ended",
   "policy-exists": "a cgroup that has a policy already; the message says which",
   "file-conflict": "a file that deadpeer would write exists and is not deadpeer's",
+  "heartbeat-protocol": "the peer of a heartbeat connection sent something that the protocol does not allow",
   "ffi-unavailable":
     "koffi, the optional dependency that reaches the kernel, is not installed or has no build for here",
   "platform-unsupported": "something that only works on another operating system or architecture",
