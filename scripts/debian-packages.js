@@ -21,6 +21,7 @@ const needed = [
   ["psql", "postgresql-client"],
   ["/usr/lib/postgresql", "postgresql"],
   ["redis-server", "redis-server"],
+  ["mosquitto", "mosquitto"],
   ["sshd", "openssh-server"],
   ["ssh", "openssh-client"],
   ["nc.openbsd", "netcat-openbsd"],

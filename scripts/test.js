@@ -32,9 +32,9 @@ if (tests.length === 0) {
 const ofLab = tests.filter((name) => /^\.build\/test\/(lab|cli\/lab)/.test(name));
 const others = tests.filter((name) => !ofLab.includes(name));
 const statuses = [
-  [others, 6],
-  [ofLab, 1],
-].map(([files, atOnce]) => {
+  { files: others, atOnce: 6 },
+  { files: ofLab, atOnce: 1 },
+].map(({ files, atOnce }) => {
   if (files.length === 0) return 0;
   const args = ["--test", `--test-concurrency=${atOnce}`, "--enable-source-maps", ...files];
   return spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
