@@ -5,7 +5,7 @@ import { listSockets } from "../../kernel/sock-diag.js";
 import type { HeldSocket } from "./reach.js";
 import type { RunEntry } from "./run.js";
 
-/** Where a socket of a run is now. `gone`: it has ended. `unseen`: perhaps not, but its namespace cannot be looked into. */
+/** Where a socket of a run is now. `gone`: it has ended. `unseen`: perhaps not, but its namespace may not be entered. */
 export type Located = HeldSocket | "gone" | "unseen";
 
 /** Names a socket for as long as the machine runs. */
@@ -16,13 +16,14 @@ export function keyOf({ netnsId, cookie }: Pick<RunEntry, "netnsId" | "cookie">)
 /** Looks for the sockets of a run, whoever holds them now. */
 export function locate(entries: readonly RunEntry[]): { located: Map<string, Located>; hidden: number } {
   const located = new Map<string, Located>();
-  const { namespaces, unreadable } = allNamespaces();
+  const { namespaces } = allNamespaces();
   const inodes = new Set<number>();
   const found = new Map<string, { cookie: bigint; inode: number }>();
   for (const netnsId of new Set(entries.map((entry) => entry.netnsId))) {
     const namespace = namespaces.find(({ id }) => id === netnsId);
     const wanted = new Set(entries.filter((entry) => entry.netnsId === netnsId).map(({ cookie }) => cookie));
-    const listed = namespace === undefined ? (unreadable === 0 ? [] : null) : list(namespace);
+    // The run came to it through a process that could be looked into, and while that lives the namespace is found.
+    const listed = namespace === undefined ? [] : list(namespace);
     for (const cookie of wanted) located.set(keyOf({ netnsId, cookie }), listed === null ? "unseen" : "gone");
     for (const { cookie, inode } of listed ?? []) {
       // Without a process it can only end.
