@@ -1,4 +1,4 @@
-import type { Connection, ConnectionDetection } from "../host/connection.js";
+import type { Connection, ConnectionDetection, ConnectionKeepalive } from "../host/connection.js";
 import { slowDetectionMs } from "../host/findings.js";
 import type { ConnectionGroup } from "../host/group.js";
 import { endsByItself } from "../host/rank.js";
@@ -68,6 +68,18 @@ function oneService(connections: ConnectionGroup["connections"]): boolean {
   );
 }
 
+/** One connection's ends, where no group says which of them offers the service; of a listener the one it has. */
+export function endsText({ local, remote }: Pick<Connection, "local" | "remote">): string {
+  return remote.port === 0 ? endpoint(local) : `${endpoint(local)} → ${endpoint(remote)}`;
+}
+
+/** Name and number of the first process, and how many more there are. */
+export function processText(processes: Connection["processes"]): string {
+  const [holder, ...others] = processes;
+  if (holder === undefined) return "-";
+  return `${printable(holder.name)} ${holder.pid}${others.length === 0 ? "" : ` +${others.length}`}`;
+}
+
 function endpoint({ address, port }: Connection["local"]): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
@@ -86,10 +98,16 @@ export function settingsCell({ connections: [first] }: ConnectionGroup): Cell {
   if (keepalive === null || !keepalive.enabled)
     return { text: `off${userTimeout(userTimeoutMs)}`, style: "red" };
   if (first.settingsFrom === "timer") return { text: "on ?" };
-  const { idleMs, intervalMs, count } = keepalive;
-  return {
-    text: `${seconds(idleMs)}/${seconds(intervalMs)}/${count}${userTimeout(userTimeoutMs)}`,
-  };
+  return { text: settingsText(keepalive, userTimeoutMs) };
+}
+
+/** Settings that are known in full: `60s/10s/3 U90s`, `off U30s`. */
+export function settingsText(
+  { enabled, idleMs, intervalMs, count }: ConnectionKeepalive,
+  userTimeoutMs: number | null,
+): string {
+  const times = enabled ? `${seconds(idleMs)}/${seconds(intervalMs)}/${count}` : "off";
+  return `${times}${userTimeout(userTimeoutMs)}`;
 }
 
 function userTimeout(ms: number | null): string {

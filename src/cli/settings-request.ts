@@ -8,6 +8,7 @@ import {
   type Warning,
 } from "../plan/planner.js";
 import { linuxDefaults, type Settings, type SettingsChange } from "../plan/settings.js";
+import type { WarningCode } from "../plan/warnings.js";
 import type { SettingsOptions } from "./settings-options.js";
 import { wholeNumber } from "./whole-number.js";
 
@@ -45,6 +46,19 @@ export function readSettingsRequest(options: SettingsOptions, command: string): 
     // The others look at settings as a whole, and here the rest of them is the socket's own.
     warnings: warnings.filter(({ code }) => code === "unit-rounding"),
   };
+}
+
+/** What makes the settings something else than was asked for. The rest is for `deadpeer plan` to say, not beside a program. */
+const defeatingCodes: ReadonlySet<WarningCode> = new Set<WarningCode>([
+  "idle-exceeds-path",
+  "keepalive-not-counted",
+  "needs-heartbeat",
+  "unit-rounding",
+]);
+
+/** Those of a request's warnings that have to be said whatever it is for. */
+export function defeating({ warnings }: SettingsRequest): readonly Warning[] {
+  return warnings.filter(({ code }) => defeatingCodes.has(code));
 }
 
 /**

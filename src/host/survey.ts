@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { DeadpeerError } from "../errors.js";
 import type { NetworkNamespace } from "../kernel/namespaces.js";
-import { type SocketHolder, type SocketHolders, socketHolders } from "../kernel/processes.js";
-import type { DiagSocket, SocketRecord } from "../kernel/sock-diag.js";
+import { processName, type SocketHolder, type SocketHolders, socketHolders } from "../kernel/processes.js";
+import type { SocketRecord } from "../kernel/sock-diag.js";
 import type { Connection } from "./connection.js";
 import {
   asksForDetection,
@@ -30,7 +30,7 @@ export interface SurveyOptions {
   /** A sample taken before, for the finding `unacked-growing`. */
   readonly earlier?: EarlierSample;
   /** Sockets for which this says false are left out before anything is asked about them. */
-  readonly isWanted?: (socket: DiagSocket) => boolean;
+  readonly isWanted?: (socket: SocketRecord, place: Place) => boolean;
 }
 
 /** What could not be seen, known once all connections have been walked through. */
@@ -127,7 +127,7 @@ export class HostWalk implements Iterable<Connection> {
       this.#place = place;
       connection.netns = place.label ?? undefined;
       for (const socket of place.sockets.passing()) {
-        if (place.isMeant?.(socket) === false || this.#isWanted?.(socket) === false) continue;
+        if (place.isMeant?.(socket) === false || this.#isWanted?.(socket, place) === false) continue;
         if (!this.#describe(place, socket, reader, connection)) continue;
         if (this.#asksForDetection && !detectionMatches(this.#filter, connection)) continue;
         this.#matched++;
@@ -136,6 +136,17 @@ export class HostWalk implements Iterable<Connection> {
       }
     }
     this.#refusal = reader.refusal?.message ?? null;
+  }
+
+  /**
+   * Processes that the filter names or, if it names none, all that there are, as far as they may not be looked into: what they hold is
+   * not known.
+   */
+  get hidden(): readonly Pick<SocketHolder, "pid" | "name">[] {
+    this.#processes ??= holdersOf(this.#filter, this.#fast);
+    return this.#processes.hidden
+      .map((pid) => ({ pid, name: processName(pid) }))
+      .filter((process) => processesMatch(this.#filter, [process]));
   }
 
   sight(): Sight {
@@ -185,6 +196,6 @@ function checkProcesses({ pids }: ConnectionFilter): void {
 
 /** Who holds what, where anybody wants to know. */
 function holdersOf(filter: ConnectionFilter, fast: boolean): SocketHolders {
-  if (fast && !asksForProcesses(filter)) return { holders: new Map(), unreadable: 0 };
+  if (fast && !asksForProcesses(filter)) return { holders: new Map(), unreadable: 0, hidden: [] };
   return socketHolders(fast && filter.pids.length > 0 ? { pids: filter.pids } : {});
 }

@@ -15,6 +15,8 @@ export interface SocketHolders {
   readonly holders: Map<number, SocketHolder[]>;
   /** Processes whose descriptors this process may not see; CAP_SYS_PTRACE would show them. */
   readonly unreadable: number;
+  /** The same by number. */
+  readonly hidden: readonly number[];
 }
 
 export interface HolderOptions {
@@ -33,7 +35,7 @@ export interface HolderOptions {
  */
 export function socketHolders(options: HolderOptions = {}): SocketHolders {
   const holders = new Map<number, SocketHolder[]>();
-  let unreadable = 0;
+  const hidden: number[] = [];
   for (const pid of options.pids ?? processIds()) {
     let name: string | undefined;
     const readable = forEachSocketOf(pid, (fd, inode) => {
@@ -44,9 +46,9 @@ export function socketHolders(options: HolderOptions = {}): SocketHolders {
       if (known === undefined) holders.set(inode, [holder]);
       else known.push(holder);
     });
-    if (!readable && hasDescriptors(pid)) unreadable++;
+    if (!readable && hasDescriptors(pid)) hidden.push(pid);
   }
-  return { holders, unreadable };
+  return { holders, unreadable: hidden.length, hidden };
 }
 
 /** The processes that /proc shows, by number. */

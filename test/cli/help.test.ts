@@ -10,6 +10,8 @@ const commands = [
   [],
   ["plan"],
   ["ls"],
+  ["set"],
+  ["kill"],
   ["sysctl"],
   ["sysctl", "show"],
   ["sysctl", "set"],

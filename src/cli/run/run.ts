@@ -5,11 +5,10 @@ import type { PolicyRequest } from "../../host/policy/request.js";
 import { enterRun } from "../../host/run/enter.js";
 import { execProgram, inheritedDescriptors } from "../../kernel/exec.js";
 import { requireLinux } from "../../kernel/platform.js";
-import type { WarningCode } from "../../plan/warnings.js";
 import { exitStatus, statusOf } from "../exit.js";
 import { note } from "../note.js";
 import type { SettingsOptions } from "../settings-options.js";
-import { readSettingsRequest } from "../settings-request.js";
+import { defeating, readSettingsRequest } from "../settings-request.js";
 import { instead } from "./instead.js";
 
 /** What commander collects for `deadpeer run`. */
@@ -48,20 +47,12 @@ export async function run(words: readonly string[], options: RunOptions): Promis
   }
 }
 
-/** What makes the settings something else than was asked for. The rest is for `deadpeer plan` to say, not beside a program. */
-const defeating: ReadonlySet<WarningCode> = new Set<WarningCode>([
-  "idle-exceeds-path",
-  "keepalive-not-counted",
-  "needs-heartbeat",
-  "unit-rounding",
-]);
-
 function requestFrom(options: RunOptions): PolicyRequest {
   const { onlyUnset = false, port = [], remote = [] } = options;
-  const { change, warnings } = readSettingsRequest(options, "run");
-  for (const { message } of warnings.filter(({ code }) => defeating.has(code))) note(message);
+  const request = readSettingsRequest(options, "run");
+  for (const { message } of defeating(request)) note(message);
   return {
-    settings: change,
+    settings: request.change,
     onlyUnset,
     ports: port.map((text) => parsePort(text, "--port")),
     remotes: remote.map((text) => parseEndpoint(text, "--remote")),

@@ -16,6 +16,8 @@ export interface RunEntry {
   readonly remote: { readonly address: string; readonly port: number };
   readonly before: HeldValues;
   readonly after: HeldValues;
+  /** It may hold what settings in danger hold meanwhile: its writer waited for its peer, and may have been killed over it. */
+  readonly carefully?: true;
 }
 
 /** What one call of `set` has changed. */
@@ -68,9 +70,9 @@ export class RunWriter {
     appendDurably(this.#path, head + entries.map(line).join(""));
   }
 
-  /** Leaves only these. */
-  keep(entries: readonly RunEntry[]): void {
-    writeRun(this.#path, this.#head, entries);
+  /** Nothing was changed after all. */
+  forget(): void {
+    writeRun(this.#path, this.#head, []);
   }
 }
 
@@ -176,7 +178,8 @@ function isEntry(value: unknown): value is RunEntry {
     typeof entry?.cookie === "string" &&
     typeof entry.netnsId === "string" &&
     [entry.local, entry.remote].every(isEnd) &&
-    [entry.before, entry.after].every(isValues)
+    [entry.before, entry.after].every(isValues) &&
+    (entry.carefully === undefined || entry.carefully === true)
   );
 }
 
