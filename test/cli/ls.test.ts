@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Connection } from "../../src/host/connection.js";
 import { loopbackConnection, needsRoot, type Connection as Pair, run } from "../kernel/support.js";
 import { Population } from "../kernel/population.js";
-import { checkout, cli } from "../support/checkout.js";
+import { cli, ReadableCommand } from "../support/checkout.js";
 
 interface Printed {
   readonly status: number | null;
@@ -149,45 +146,32 @@ describe("ls agrees with ss on every socket, in every state", { skip: needsRoot 
   });
 
   test("as an ordinary user: all connections, own settings, and one line about the rest", () => {
-    const home = mkdtempSync(join(tmpdir(), "dp-test-"));
-    try {
-      chmodSync(home, 0o755);
-      for (const part of [
-        "package.json",
-        "node_modules/commander",
-        "node_modules/koffi",
-        "node_modules/@koromix",
-      ])
-        cpSync(join(checkout, part), join(home, part), { recursive: true, dereference: true });
-      cpSync(join(cli, "../.."), join(home, "dist"), { recursive: true });
-      const args = [
-        "netns",
-        "exec",
-        names[0] as string,
-        "setpriv",
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-      ];
-      const { status, stdout, stderr } = spawnSync(
-        "ip",
-        [...args, process.execPath, join(home, "dist/cli/main.js"), "ls", "--json", "--state", "all"],
-        { encoding: "utf8" },
-      );
-      assert.equal(status, 0, stderr);
-      const connections = JSON.parse(stdout) as Connection[];
-      assert.deepEqual(byLs(connections), bySs(names[0] as string));
-      const held = connections.filter(({ inode }) => inode !== 0).length;
-      assert.equal(
-        stderr,
-        `deadpeer: settings of ${held} of ${connections.length} connections not read: ` +
-          "other users' processes may not be looked into; that needs CAP_SYS_PTRACE, run as root\n",
-      );
-      const sources = new Set(connections.map(({ settingsFrom }) => settingsFrom));
-      assert(sources.has("timer") && !sources.has("socket"));
-    } finally {
-      rmSync(home, { recursive: true });
-    }
+    using command = new ReadableCommand();
+    const args = [
+      "netns",
+      "exec",
+      names[0] as string,
+      "setpriv",
+      "--reuid=65534",
+      "--regid=65534",
+      "--clear-groups",
+    ];
+    const { status, stdout, stderr } = spawnSync(
+      "ip",
+      [...args, process.execPath, command.cli, "ls", "--json", "--state", "all"],
+      { encoding: "utf8" },
+    );
+    assert.equal(status, 0, stderr);
+    const connections = JSON.parse(stdout) as Connection[];
+    assert.deepEqual(byLs(connections), bySs(names[0] as string));
+    const held = connections.filter(({ inode }) => inode !== 0).length;
+    assert.equal(
+      stderr,
+      `deadpeer: settings of ${held} of ${connections.length} connections not read: ` +
+        "other users' processes may not be looked into; that needs CAP_SYS_PTRACE, run as root\n",
+    );
+    const sources = new Set(connections.map(({ settingsFrom }) => settingsFrom));
+    assert(sources.has("timer") && !sources.has("socket"));
   });
 });
 

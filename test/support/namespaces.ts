@@ -81,6 +81,11 @@ export class Hosts implements Disposable {
     this.#rule(`tcp sport ${port} drop`);
   }
 
+  /** Has the router drop and reject nothing any more. */
+  heal(): void {
+    this.#onRouter("nft", "flush chain inet path forward");
+  }
+
   /** Has the router answer every segment to this port with "host unreachable", over both families. */
   reject(port: number): void {
     this.#rule(`meta nfproto ipv4 tcp dport ${port} reject with icmp type host-unreachable`);

@@ -38,11 +38,10 @@ export class PythonSockets implements AsyncDisposable {
    */
   static async hold(
     making: string,
-    wrapper: readonly string[] = ["unshare", "--net"],
+    wrapper: readonly [string, ...string[]] = ["unshare", "--net"],
   ): Promise<PythonSockets> {
     const text = `${prelude}\n${making}\nprint("[]", flush=True)\nfor line in sys.stdin: answer(line)`;
-    const [program = "python3", ...args] = [...wrapper, "python3", "-c", text];
-    const child = spawn(program, args, {
+    const child = spawn(wrapper[0], [...wrapper.slice(1), "python3", "-c", text], {
       stdio: ["pipe", "pipe", "inherit"],
       env: { ...process.env, ...(wrapper[0] === "unshare" ? { OWN_NET: "1" } : {}) },
     });
@@ -89,4 +88,9 @@ export class PythonSockets implements AsyncDisposable {
     this.#child.kill("SIGKILL");
     await ended;
   }
+}
+
+/** The same for so many sockets. */
+export function times(count: number, options: Options): Options[] {
+  return Array.from({ length: count }, () => options);
 }

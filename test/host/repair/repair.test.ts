@@ -10,7 +10,7 @@ import { repairRuns, type Undo, undoRepair } from "../../../src/host/repair/undo
 import { watchRepair } from "../../../src/host/repair/watch.js";
 import type { SettingsChange } from "../../../src/plan/settings.js";
 import { needsRoot } from "../../kernel/support.js";
-import { type Options, PythonSockets } from "./python-sockets.js";
+import { type Options, PythonSockets, times } from "./python-sockets.js";
 
 const planned: SettingsChange = {
   keepalive: { idleMs: 20_000, intervalMs: 5_000, count: 3 },
@@ -28,6 +28,13 @@ a4.setsockopt(1, 9, 1)
 am.setsockopt(6, 4, 99); am.setsockopt(6, 18, 1)
 kept = [l4, l6, lm, c4, a4, c6, a6, cm, am]
 `;
+
+function outcomes(done: Repair | Undo): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { outcome } of "sockets" in done ? done.sockets : done.connections)
+    counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
+}
 
 describe("live sockets of another program", { skip: needsRoot }, () => {
   let folder = "";
@@ -65,13 +72,6 @@ describe("live sockets of another program", { skip: needsRoot }, () => {
     return undone;
   }
 
-  function outcomes(done: Repair | Undo): Record<string, number> {
-    const counts: Record<string, number> = {};
-    for (const { outcome } of "sockets" in done ? done.sockets : done.connections)
-      counts[outcome] = (counts[outcome] ?? 0) + 1;
-    return counts;
-  }
-
   test("get what was asked for, and back exactly what they had", async () => {
     const python = await hold(everyKind);
     const before = await python.options();
@@ -79,7 +79,7 @@ describe("live sockets of another program", { skip: needsRoot }, () => {
     assert.deepEqual(outcomes(done), { changed: 6 });
     const after = await python.options();
     assert.deepEqual(after.slice(0, 3), before.slice(0, 3), "listeners were not meant");
-    assert.deepEqual(after.slice(3), Array(6).fill(asPlanned));
+    assert.deepEqual(after.slice(3), times(6, asPlanned));
 
     const own = done.connections.find(({ before: held }) => held?.userTimeoutMs === 12_345);
     assert.ok(own);
@@ -212,12 +212,7 @@ import atexit, signal
     const first = await mend(python, { change: { keepalive: { idleMs: 10_000 } } });
     const second = await mend(python, { change: { keepalive: { idleMs: 30_000 }, userTimeoutMs: 40_000 } });
     assert.deepEqual(outcomes(await undo({ run: first.run ?? "" })), { later: 2 });
-    assert.deepEqual(
-      await python.options(),
-      Array(2)
-        .fill([0, 30, 75, 9, 40_000])
-        .map(([, ...rest]) => [0, ...rest]),
-    );
+    assert.deepEqual(await python.options(), times(2, [0, 30, 75, 9, 40_000]));
     assert.deepEqual(outcomes(await undo({ run: second.run ?? "" })), { restored: 2 });
     assert.deepEqual(await python.options(), before);
   });
@@ -241,7 +236,7 @@ import atexit, signal
     await python.ask("[c.close(), a.close()]");
     await python.ask("[kept.clear(), kept.extend(pair()[1:])][0]");
     assert.deepEqual(outcomes(await undo({ run: done.run ?? "" })), { gone: 2 });
-    assert.deepEqual(await python.options(), Array(2).fill([0, 7_200, 75, 9, 0]));
+    assert.deepEqual(await python.options(), times(2, [0, 7_200, 75, 9, 0]));
     const last = await mend(python);
     await python[Symbol.asyncDispose]();
     assert.deepEqual(outcomes(await undo({ run: last.run ?? "" })), { gone: 2 });

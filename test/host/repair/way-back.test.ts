@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { changed, heldFrom, type HeldValues, valuesOf } from "../../../src/host/repair/held.js";
 import type { RunEntry } from "../../../src/host/repair/run.js";
 import { wayBack } from "../../../src/host/repair/way-back.js";
