@@ -180,8 +180,13 @@ const bufferLength = Buffer.alloc(4);
  * @throws DeadpeerError `no-socket` if the descriptor is closed or not a TCP socket.
  */
 export function readTcpInfo(fd: number): TcpInfo {
+  return plain(peekTcpInfo(fd));
+}
+
+/** As readTcpInfo, for whoever looks at a few fields of many sockets: what it gives holds until the next socket is asked. */
+export function peekTcpInfo(fd: number): TcpInfo {
   bufferLength.writeUInt32LE(buffer.length);
   if (libc().getsockopt(fd, IPPROTO_TCP, TCP_INFO, buffer, bufferLength) < 0)
     throw socketError(lastErrno(), "getsockopt(TCP_INFO)");
-  return decodeTcpInfo(buffer, 0, bufferLength.readUInt32LE());
+  return viewTcpInfo(buffer, 0, bufferLength.readUInt32LE());
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeadpeerError } from "../../errors.js";
 import { readSettings, writeSettings } from "../../kernel/socket-options.js";
-import { readTcpInfo } from "../../kernel/tcp-info.js";
+import { peekTcpInfo } from "../../kernel/tcp-info.js";
 import type { Borrower } from "../borrower.js";
 import { difference, type HeldSettings, heldOf, isSame } from "./held.js";
 import { type HeldSocket, reach } from "./reach.js";
@@ -90,7 +90,7 @@ export class Applier {
       return true;
     }
     try {
-      const danger = dangerOf(momentOf(readTcpInfo(borrowed.fd)), from, to);
+      const danger = dangerOf(momentOf(peekTcpInfo(borrowed.fd)), from, to);
       if (danger !== null && !isAborted && now < until) return false;
       tell(finish(borrowed.fd, waiting, danger, isAborted));
       return true;

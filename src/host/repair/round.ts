@@ -3,7 +3,7 @@ import { DeadpeerError } from "../../errors.js";
 import type { OwnedFd } from "../../kernel/fd.js";
 import { currentNamespace } from "../../kernel/namespaces.js";
 import { readSettings, type SocketSettings } from "../../kernel/socket-options.js";
-import { readTcpInfo } from "../../kernel/tcp-info.js";
+import { peekTcpInfo } from "../../kernel/tcp-info.js";
 import type { SettingsChange } from "../../plan/settings.js";
 import { Borrower } from "../borrower.js";
 import type { Connection, ConnectionDetection } from "../connection.js";
@@ -121,7 +121,7 @@ export class Round implements Disposable {
       attempt.read(from);
       if (isSame(from, to)) attempt.leave(seenWith(from));
       else {
-        const danger = dangerOf(momentOf(readTcpInfo(fd.fd)), from, to);
+        const danger = dangerOf(momentOf(peekTcpInfo(fd.fd)), from, to);
         const without = danger === null ? to : withheld(danger, from, to);
         attempt.expect(to, seenWith(to), seenWith(without));
         if (this.#journal !== null) {

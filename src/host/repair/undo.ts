@@ -2,14 +2,14 @@ import { setImmediate } from "node:timers/promises";
 import { DeadpeerError } from "../../errors.js";
 import type { SocketHolder } from "../../kernel/processes.js";
 import { readSettings } from "../../kernel/socket-options.js";
-import { readTcpInfo } from "../../kernel/tcp-info.js";
+import { peekTcpInfo } from "../../kernel/tcp-info.js";
 import { Borrower } from "../borrower.js";
 import { type Applied, Applier } from "./applier.js";
 import { lockRuns, runsFolder } from "./folder.js";
 import { heldFrom, type HeldSettings, heldOf, isSame, valuesOf } from "./held.js";
 import { keyOf, type Located, locate } from "./locate.js";
 import { reach } from "./reach.js";
-import { keepEntries, readRuns, type Run, type RunEntry } from "./run.js";
+import { hasRuns, keepEntries, readRuns, type Run, type RunEntry } from "./run.js";
 import { dangerOf, momentOf } from "./transition.js";
 import { wayBack } from "./way-back.js";
 
@@ -76,7 +76,7 @@ export function repairRuns(folder: string = runsFolder()): Run[] {
  */
 export async function undoRepair(options: UndoOptions = {}): Promise<Undo | null> {
   const { folder = runsFolder(), signal, dryRun = false } = options;
-  if (readRuns(folder).length === 0 && options.run === undefined) return null;
+  if (options.run === undefined && !hasRuns(folder)) return null;
   using lock = dryRun ? null : await lockRuns(folder, signal, options.onWait);
   const runs = readRuns(folder);
   const run = chosen(runs, options.run);
@@ -190,7 +190,7 @@ class RunUndo implements Disposable {
       if (isSame(from, to)) return undone.end(otherwise ?? "unchanged");
       undone.end(otherwise ?? "restored");
       if (this.#dryRun) return undone;
-      const danger = dangerOf(momentOf(readTcpInfo(borrowed.fd)), from, to);
+      const danger = dangerOf(momentOf(peekTcpInfo(borrowed.fd)), from, to);
       this.#applier.start(
         borrowed.fd,
         { socket: located, from, to, danger },
