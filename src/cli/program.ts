@@ -13,6 +13,7 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["plan", async () => (await import("./plan.js")).planCommand()],
   ["ls", async () => (await import("./ls.js")).lsCommand()],
   ["sysctl", async () => (await import("./sysctl.js")).sysctlCommand()],
+  ["watch", async () => (await import("./watch.js")).watchCommand()],
   ["explain", async () => (await import("./explain.js")).explainCommand()],
   ["lab", async () => (await import("./lab.js")).labCommand()],
 ]);

@@ -11,3 +11,5 @@ export type { EarlierSample, Finding, FindingCode, PathBox } from "./findings.js
 export { type ConnectionGroup, type Direction, groupConnections } from "./group.js";
 export { type Summary, summarise, worstFirst } from "./rank.js";
 export { type HostSurvey, HostWalk, type Sight, type SurveyOptions, survey, surveyHost } from "./survey.js";
+export { type HostWatch, type WatchOptions, type WatchSight, watchHost } from "./watch/host-watch.js";
+export type { ConnectionProcess, Obituary } from "./watch/obituary.js";

@@ -15,6 +15,7 @@ const commands = [
   ["sysctl", "set"],
   ["sysctl", "persist"],
   ["sysctl", "unpersist"],
+  ["watch"],
   ["explain"],
   ["lab"],
   ["lab", "list"],

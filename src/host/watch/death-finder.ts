@@ -162,8 +162,11 @@ export class DeathFinder {
     if (from === "LISTEN" || from === "CLOSE" || ends === null) return null;
     const error = this.#errors.get(ends.key);
     this.#errors.delete(ends.key);
+    // Not spread: of many thousand a second, that would take most of the time.
     const death: Death = {
-      ...ends,
+      local: ends.local,
+      remote: ends.remote,
+      key: ends.key,
       atNs: timeNs,
       socket,
       from,
@@ -202,7 +205,7 @@ export class DeathFinder {
   #sendReset(event: ResetSent): void {
     const death = this.#bySocket.get(event.socket);
     if (death !== undefined) death.letGoBy ??= this.#closer(event);
-    else if (!event.itself && (event.reason === null || event.reason === keepaliveReason))
+    else if (!event.itself && (event.reason === null || keepaliveReasons.has(event.reason)))
       this.#life(event.socket).keepaliveTimeout = true;
   }
 
@@ -220,8 +223,11 @@ export class DeathFinder {
   }
 }
 
-/** SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT, include/net/rstreason.h. */
-const keepaliveReason = "TCP_KEEPALIVE_TIMEOUT";
+/**
+ * SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT, include/net/rstreason.h; Linux 6.10 and 6.11 give no reason for it. The RSTs of other timers
+ * are sent for sockets that no program holds any more.
+ */
+const keepaliveReasons: ReadonlySet<string> = new Set(["TCP_KEEPALIVE_TIMEOUT", "NOT_SPECIFIED"]);
 
 function peerWasFirst(from: TcpState): boolean {
   return from === "CLOSE_WAIT" || from === "LAST_ACK";

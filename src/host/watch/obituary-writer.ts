@@ -1,6 +1,7 @@
 import { OwnedFd } from "../../kernel/fd.js";
 import { readSettings } from "../../kernel/socket-options.js";
 import { readTcpInfo } from "../../kernel/tcp-info.js";
+import { linuxDefaults } from "../../plan/settings.js";
 import type { TcpState } from "../../kernel/tcp-states.js";
 import type { Evidence } from "../../verdict/evidence.js";
 import { judge, type Verdict } from "../../verdict/verdict.js";
@@ -22,6 +23,7 @@ import type { SeenProcess, Tasks } from "./tasks.js";
 export interface WrittenObituary {
   readonly obituary: Obituary;
   readonly place: WatchedPlace | null;
+  readonly seen: SeenSettings | null;
   /** The cgroup that the socket was made in, and those of the processes. */
   readonly cgroupId: bigint | null;
   readonly cgroups: readonly string[];
@@ -71,8 +73,10 @@ export class ObituaryWriter {
     const { evidence, concluded } = evidenceOf(
       death,
       {
+        at: wallClockAt(atMs),
         sample,
         settings: seen?.settings ?? null,
+        system: (listed?.place ?? word?.place)?.system ?? linuxDefaults,
         nameOf: (closer) => this.#words(closer),
         selfPausedMs: sample === null ? null : suspensions.during(heardAtMs(sample), atMs),
       },
@@ -113,7 +117,7 @@ export class ObituaryWriter {
       bornMs: null,
       sample: told ?? listed.sample,
       seen: listed.settings,
-      evidence: vanishedEvidence(listed, told, waits, atMs),
+      evidence: vanishedEvidence(listed, told, waits, { at: wallClockAt(atMs), atMs }),
       likely: true,
       source: "list",
       listed,
@@ -123,28 +127,30 @@ export class ObituaryWriter {
   }
 
   #compose(found: Found): WrittenObituary {
-    const { atMs, ends, sample, seen, evidence, listed, place, actors } = found;
-    const at = wallClockAt(atMs);
-    const { at: _, ...verdict } = judge({ ...evidence, at });
+    const { ends, sample, seen, evidence, listed, place, actors } = found;
+    const verdict = judge(evidence);
+    const { lifetimeMs, lifetimeAtLeast } = lifetime(found);
     return {
       place,
+      seen,
       cgroupId: listed?.cgroupId ?? null,
       cgroups: actors.map(({ cgroup }) => cgroup).filter((cgroup) => cgroup !== null),
       obituary: {
-        at: new Date(at).toISOString(),
+        at: new Date(verdict.at).toISOString(),
         netns: place === null ? null : (place.namespace.name ?? place.namespace.path),
-        family: ends.local.address.includes(":") ? 6 : 4,
         local: ends.local,
         remote: ends.remote,
         state: found.state,
-        direction: found.direction,
         processes: holders(listed, actors),
-        ...lifetime(found),
+        lifetimeMs,
+        lifetimeAtLeast,
         bytes: sample === null ? null : bytesOf(sample, evidence.peerFin === true),
+        verdict: found.likely ? merelyLikely(verdict) : verdict,
+        family: ends.local.address.includes(":") ? 6 : 4,
+        direction: found.direction,
         keepalive: seen?.keepalive?.enabled === true ? seen.keepalive : null,
         userTimeoutMs: seen?.userTimeoutMs ?? null,
         settingsKnown: seen !== null,
-        verdict: found.likely ? merelyLikely(verdict) : verdict,
         source: found.source,
       },
     };
@@ -182,7 +188,7 @@ interface Found {
   readonly bornMs: number | null;
   readonly sample: Sample | null;
   readonly seen: SeenSettings | null;
-  readonly evidence: Omit<Evidence, "at">;
+  readonly evidence: Evidence;
   readonly likely: boolean;
   readonly source: Obituary["source"];
   readonly listed: ListedConnection | null;
@@ -245,6 +251,6 @@ function holders(listed: ListedConnection | null, [actor]: readonly SeenProcess[
   return actor === undefined ? [] : [{ pid: actor.pid, name: actor.name, fd: null }];
 }
 
-function merelyLikely<T extends Pick<Verdict, "certainty">>(verdict: T): T {
+function merelyLikely(verdict: Verdict): Verdict {
   return { ...verdict, certainty: "likely" };
 }

@@ -82,8 +82,9 @@ export interface WantedEvent {
 
 export const stateChanges: WantedEvent = {
   event: "sock/inet_sock_set_state",
-  // Neither listeners nor what no rule asks for: SYN_RECV, whose ends are not filled in yet, and FIN_WAIT2.
-  filter: "protocol == 6 && oldstate != 10 && newstate != 10 && newstate != 3 && newstate != 5",
+  // Not what nothing asks for: the end of a listener (its beginning shows who is there), SYN_RECV, whose ends are not filled in
+  // yet, and FIN_WAIT2.
+  filter: "protocol == 6 && oldstate != 10 && newstate != 3 && newstate != 5",
   decoder: stateDecoder,
 };
 export const errorReports: WantedEvent = {
