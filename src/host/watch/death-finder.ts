@@ -119,7 +119,10 @@ export class DeathFinder {
       if (timeNs > nowNs - exitMemoryNs) break;
       this.#exited.delete(tid);
     }
-    if (this.#lives.size > mostLives) this.#lives.clear();
+    for (const socket of this.#lives.keys()) {
+      if (this.#lives.size <= mostLives) break;
+      this.#lives.delete(socket);
+    }
   }
 
   #changeState(event: StateChange): Death | null {

@@ -1,3 +1,4 @@
+import type { TcpState } from "../../kernel/tcp-states.js";
 import { detectionTimes, type Regime, retransmissionTimeoutMs } from "../../plan/model.js";
 import type { Settings, SystemDefaults } from "../../plan/settings.js";
 import type { Evidence, TcpFigures, Timer } from "../../verdict/evidence.js";
@@ -91,7 +92,7 @@ function regimeOf(
   errno: string | null,
   figures: TcpFigures | null,
 ): Regime | null {
-  if (errno !== null && !ofReset.has(errno) && keepaliveTimeout) return "idle";
+  if (errno !== null && !isOfReset(errno, from) && keepaliveTimeout) return "idle";
   if (errno === "ETIMEDOUT" && (figures === null || figuresRegime(figures) !== "zero-window"))
     return "sending";
   return figures === null ? figuresRegime({ state: from }) : null;
@@ -105,30 +106,44 @@ function timerOf(
   figures: TcpFigures | null,
   { settings, system }: Background,
 ): Timer | null {
-  if (errno === null || ofReset.has(errno)) return null;
+  if (errno === null || isOfReset(errno, from)) return null;
   if (keepaliveTimeout) return "keepalive";
-  if (settings !== null || !ranOut(errno, figures)) return null;
-  const early = from === "SYN_SENT" ? connectEndedEarly(ageMs, system) : sendingEndedEarly(figures, system);
+  if (settings !== null || !ranOut(errno, from, figures)) return null;
+  const early =
+    from === "SYN_SENT" ? connectEndedEarly(ageMs, system) : sendingEndedEarly(ageMs, figures, system);
   return early ? "user-timeout" : null;
 }
 
-/** A timer ended it: a router's report is kept until one does (tcp_v4_err), unless the program asked to be told at once. */
-function ranOut(errno: string, figures: TcpFigures | null): boolean {
-  return errno === "ETIMEDOUT" || (figures?.retransmits ?? 0) > 0;
+/**
+ * A timer ended it: a router's report is kept until one does (tcp_v4_err), but for attempts to connect, and programs that asked to be
+ * told at once.
+ */
+function ranOut(errno: string, from: TcpState, figures: TcpFigures | null): boolean {
+  return errno === "ETIMEDOUT" || (from !== "SYN_SENT" && (figures?.retransmits ?? 0) > 0);
 }
 
-/** Errors that no timer gives. */
-const ofReset: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNREFUSED", "ECONNABORTED"]);
+/** No timer gave this error. On an established connection ECONNREFUSED is a router's report: "port unreachable". */
+function isOfReset(errno: string, from: TcpState): boolean {
+  return resetErrnos.has(errno) || (errno === "ECONNREFUSED" && from === "SYN_SENT");
+}
+
+const resetErrnos: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED"]);
 
 /**
  * Where the socket's settings are not known: what ended before the system's own limit can have been reached, ended by a user
- * timeout. Each wait is at most the longest, however long the connection had been silent before.
+ * timeout. It cannot have waited for longer than it lived, nor for longer than the longest wait, as often as it waited.
  */
-function sendingEndedEarly(figures: TcpFigures | null, system: SystemDefaults): boolean {
-  if (figures === null) return false;
-  const waits = Math.max(figures.retransmits ?? 0, figures.probes ?? 0) + 1;
-  const { retries2, rtoMinMs, rtoMaxMs } = system;
-  return waits * rtoMaxMs < retransmissionTimeoutMs(retries2, rtoMinMs, rtoMaxMs);
+function sendingEndedEarly(
+  ageMs: number | null,
+  figures: TcpFigures | null,
+  { retries2, rtoMinMs, rtoMaxMs }: SystemDefaults,
+): boolean {
+  const waits = Math.max(figures?.retransmits ?? 0, figures?.probes ?? 0) + 1;
+  const waitedMs = Math.min(
+    ageMs ?? Number.POSITIVE_INFINITY,
+    figures === null ? Number.POSITIVE_INFINITY : waits * rtoMaxMs,
+  );
+  return waitedMs < retransmissionTimeoutMs(retries2, rtoMinMs, rtoMaxMs);
 }
 
 /** The same for one that was never answered. */
