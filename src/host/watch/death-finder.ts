@@ -1,6 +1,6 @@
 import type { TcpState } from "../../kernel/tcp-states.js";
 import type { Ends } from "./ends.js";
-import type { ErrorReport, ResetSent, StateChange, Task, TraceEvent } from "./trace-events.js";
+import type { ErrorReport, ResetReceived, ResetSent, StateChange, Task, TraceEvent } from "./trace-events.js";
 
 /** The end of one connection, as the kernel's events tell it. More may become known of it for a moment after its end. */
 export interface Death extends Ends {
@@ -47,6 +47,7 @@ interface Life {
   closedBy: Closer | null;
   resetReceived: boolean;
   keepaliveTimeout: boolean;
+  cookie: number | null;
 }
 
 /** An error is reported right before the end of the connection or, since Linux 6.10, right after: in the same call of the kernel. */
@@ -83,7 +84,7 @@ export class DeathFinder {
         this.#report(event);
         return null;
       case "reset-received":
-        this.#life(event.socket).resetReceived = true;
+        this.#receiveReset(event);
         return null;
       case "reset-sent":
         this.#sendReset(event);
@@ -187,7 +188,7 @@ export class DeathFinder {
       errno: error !== undefined && timeNs - error.timeNs < sameCallNs ? error.errno : null,
       letGoBy: null,
       destroyedNs: null,
-      cookie: null,
+      cookie: life.cookie,
     };
     this.#bySocket.set(socket, death);
     this.#byEnds.set(death.key, death);
@@ -203,6 +204,12 @@ export class DeathFinder {
       this.#errors.delete(event.ends.key);
       this.#errors.set(event.ends.key, event);
     }
+  }
+
+  #receiveReset({ socket, cookie }: ResetReceived): void {
+    const life = this.#life(socket);
+    life.resetReceived = true;
+    life.cookie = cookie;
   }
 
   #sendReset(event: ResetSent): void {
@@ -246,5 +253,6 @@ function newLife(): Life {
     closedBy: null,
     resetReceived: false,
     keepaliveTimeout: false,
+    cookie: null,
   };
 }

@@ -24,6 +24,8 @@ export interface Background {
 export interface Sees {
   /** The error that a program is given (Linux 5.14). */
   readonly errors: boolean;
+  /** RSTs that are sent, by which keepalive's timeouts are known. */
+  readonly resetsSent: boolean;
 }
 
 export interface FoundEvidence {
@@ -55,8 +57,8 @@ export function evidenceOf(death: Death, background: Background, sees: Sees): Fo
       selfPausedMs,
       closedBy: errno !== null ? null : closedBy?.exited === true ? "exit" : "program",
       destroyedBy: errno === "ECONNABORTED" && closedBy !== null ? background.nameOf(closedBy) : null,
-      regime: regimeOf(death, errno, figures),
-      timer: timerOf(death, errno, ageMs, figures, background),
+      regime: regimeOf(death, errno, figures, sees),
+      timer: timerOf(death, errno, ageMs, figures, background, sees),
     },
   };
 }
@@ -91,10 +93,11 @@ function regimeOf(
   { from, keepaliveTimeout }: Death,
   errno: string | null,
   figures: TcpFigures | null,
+  sees: Sees,
 ): Regime | null {
   if (errno !== null && !isOfReset(errno, from) && keepaliveTimeout) return "idle";
-  if (errno === "ETIMEDOUT" && (figures === null || figuresRegime(figures) !== "zero-window"))
-    return "sending";
+  const hadToSend = errno === "ETIMEDOUT" && sees.resetsSent;
+  if (hadToSend && (figures === null || figuresRegime(figures) !== "zero-window")) return "sending";
   return figures === null ? figuresRegime({ state: from }) : null;
 }
 
@@ -105,10 +108,13 @@ function timerOf(
   ageMs: number | null,
   figures: TcpFigures | null,
   { settings, system }: Background,
+  sees: Sees,
 ): Timer | null {
   if (errno === null || isOfReset(errno, from)) return null;
   if (keepaliveTimeout) return "keepalive";
   if (settings !== null || !ranOut(errno, from, figures)) return null;
+  // It may have been keepalive.
+  if (!sees.resetsSent && (figures === null || figuresRegime(figures) === "idle")) return null;
   const early =
     from === "SYN_SENT" ? connectEndedEarly(ageMs, system) : sendingEndedEarly(ageMs, figures, system);
   return early ? "user-timeout" : null;

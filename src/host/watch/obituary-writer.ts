@@ -4,7 +4,7 @@ import { readTcpInfo } from "../../kernel/tcp-info.js";
 import { linuxDefaults } from "../../plan/settings.js";
 import type { TcpState } from "../../kernel/tcp-states.js";
 import type { Evidence } from "../../verdict/evidence.js";
-import { judge, type Verdict } from "../../verdict/verdict.js";
+import { judge, type Verdict, type VerdictState } from "../../verdict/verdict.js";
 import { Borrower } from "../borrower.js";
 import { type SeenSettings, settingsOfSocket } from "../seen-settings.js";
 import { monotonicMs, wallClockAt } from "./clock.js";
@@ -251,6 +251,22 @@ function holders(listed: ListedConnection | null, [actor]: readonly SeenProcess[
   return actor === undefined ? [] : [{ pid: actor.pid, name: actor.name, fd: null }];
 }
 
+/** What else it could be, where the end itself was not seen, or not all of it. */
+const alternatives: Readonly<Record<VerdictState, readonly VerdictState[]>> = {
+  closed: ["local", "reset"],
+  reset: ["silent"],
+  silent: ["reset", "unreachable"],
+  unreachable: ["silent"],
+  unresponsive: ["silent"],
+  evicted: ["local"],
+  local: ["closed", "reset"],
+};
+
 function merelyLikely(verdict: Verdict): Verdict {
-  return { ...verdict, certainty: "likely" };
+  const { state, couldAlsoBe } = verdict;
+  return {
+    ...verdict,
+    certainty: "likely",
+    couldAlsoBe: couldAlsoBe.length > 0 ? couldAlsoBe : alternatives[state],
+  };
 }

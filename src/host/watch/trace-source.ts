@@ -36,6 +36,8 @@ export class TraceSource implements Disposable {
   readonly gaps: readonly string[];
   /** Whether the kernel tells the error that a program is given. */
   readonly seesErrors: boolean;
+  /** Whether the kernel tells of the RSTs that it sends. */
+  readonly seesResetsSent: boolean;
   readonly #tracefs: Tracefs;
   readonly #instance: TraceInstance;
   readonly #decoders: ReadonlyMap<number, Decoder>;
@@ -60,7 +62,8 @@ export class TraceSource implements Disposable {
       );
     if (!enable(resetsReceived))
       gaps.push("this kernel does not trace RSTs that arrive: a reset may be taken for a timeout");
-    if (!enable(resetsSent))
+    this.seesResetsSent = enable(resetsSent);
+    if (!this.seesResetsSent)
       gaps.push("this kernel does not trace RSTs that are sent: keepalive's timeouts are not told apart");
     enable(destructions);
     enable(exits);

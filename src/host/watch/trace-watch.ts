@@ -45,7 +45,7 @@ export class TraceWatch implements Disposable {
       places,
       tasks: this.#tasks,
       suspensions: this.#suspensions,
-      sees: { errors: source.seesErrors },
+      sees: { errors: source.seesErrors, resetsSent: source.seesResetsSent },
     });
     this.#keeper.begin(nowMs);
   }
