@@ -17,6 +17,8 @@ export interface Death extends Ends {
   readonly connectedBy: number | null;
   /** The peer's FIN came, and before ours was sent. */
   readonly peerFin: boolean;
+  /** When our FIN was acknowledged, where the peer's had not come. */
+  readonly finWait2Ns: number | null;
   readonly resetReceived: boolean;
   /** A timer sent an RST and gave up: only keepalive's does (tcp_keepalive_timer). */
   readonly keepaliveTimeout: boolean;
@@ -44,6 +46,7 @@ interface Life {
   connectedBy: number | null;
   peerFinNs: number | null;
   ownFinNs: number | null;
+  finWait2Ns: number | null;
   closedBy: Closer | null;
   resetReceived: boolean;
   keepaliveTimeout: boolean;
@@ -152,6 +155,9 @@ export class DeathFinder {
         life.closedBy ??= this.#closer(event);
         return null;
       }
+      case "FIN_WAIT2":
+        this.#life(socket).finWait2Ns = timeNs;
+        return null;
       case "CLOSE":
         return this.#end(event);
       default:
@@ -182,6 +188,7 @@ export class DeathFinder {
         life.peerFinNs !== null
           ? life.ownFinNs === null || life.peerFinNs < life.ownFinNs
           : peerWasFirst(from),
+      finWait2Ns: life.finWait2Ns,
       resetReceived: life.resetReceived,
       keepaliveTimeout: life.keepaliveTimeout,
       closedBy: life.closedBy ?? this.#closer(event),
@@ -233,6 +240,21 @@ export class DeathFinder {
   }
 }
 
+/** One call of the kernel takes less. */
+const oneCallNs = 100_000;
+
+/**
+ * Whether the peer's FIN has come by the end: the kernel counts it as a byte received. A socket that no program holds any more does
+ * not wait for it: the kernel replaces it as soon as our own FIN is acknowledged (tcp_rcv_state_process). Should that very packet
+ * bring the peer's, nothing tells.
+ */
+export function hadFin({ from, errno, atNs, finWait2Ns, destroyedNs, letGoBy }: Death): boolean {
+  if (from !== "FIN_WAIT2") return from === "CLOSE_WAIT" || from === "LAST_ACK" || from === "CLOSING";
+  const atOnce = finWait2Ns !== null && atNs - finWait2Ns < oneCallNs;
+  const held = letGoBy !== null || destroyedNs === null || destroyedNs - atNs > oneCallNs;
+  return errno === null && (held || !atOnce);
+}
+
 /**
  * SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT, include/net/rstreason.h; Linux 6.10 and 6.11 give no reason for it. The RSTs of other timers
  * are sent for sockets that no program holds any more.
@@ -250,6 +272,7 @@ function newLife(): Life {
     connectedBy: null,
     peerFinNs: null,
     ownFinNs: null,
+    finWait2Ns: null,
     closedBy: null,
     resetReceived: false,
     keepaliveTimeout: false,

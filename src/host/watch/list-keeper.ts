@@ -60,6 +60,7 @@ export class ListKeeper {
     this.#places.discover();
     for (const place of this.#places) this.#look(place, nowMs);
     this.#findHolders();
+    this.#readSettings(this.#unread.size);
   }
 
   /** Somebody is in this namespace; one that is new is looked at before what happens there is over. */
@@ -74,7 +75,7 @@ export class ListKeeper {
     const place = this.#mostUrgent(nowMs);
     if (place !== null) this.#looks.when(nowMs, () => (look = this.#look(place, nowMs)));
     if (this.#unfound.size > 0) this.#search.when(nowMs, () => this.#findHolders());
-    if (this.#unread.size > 0) this.#readSettings();
+    if (this.#unread.size > 0) this.#readSettings(settingsAtOnce);
     return look;
   }
 
@@ -141,11 +142,11 @@ export class ListKeeper {
     }
   }
 
-  #readSettings(): void {
+  #readSettings(most: number): void {
     using reader = new SettingsReader();
     let count = 0;
     for (const connection of this.#unread) {
-      if (++count > settingsAtOnce) break;
+      if (++count > most) break;
       this.#unread.delete(connection);
       connection.settings =
         reader.read({ cookie: BigInt(connection.cookie) }, connection.holders ?? []) ?? connection.settings;

@@ -9,7 +9,7 @@ import { Borrower } from "../borrower.js";
 import { type SeenSettings, settingsOfSocket } from "../seen-settings.js";
 import { monotonicMs, wallClockAt } from "./clock.js";
 import type { ConnectionTable, ListedConnection } from "./connection-table.js";
-import type { Closer, Death } from "./death-finder.js";
+import { type Closer, type Death, hadFin } from "./death-finder.js";
 import type { Ends } from "./ends.js";
 import { evidenceOf, type Sees, vanishedEvidence } from "./evidence.js";
 import type { LastWord } from "./last-words.js";
@@ -68,7 +68,8 @@ export class ObituaryWriter {
     const atMs = death.atNs / 1e6;
     const told = dated(word?.sample ?? null, death);
     const borrowed = told === null && death.errno !== null ? borrow(listed, death) : null;
-    const sample = borrowed?.sample ?? told ?? listed?.sample ?? null;
+    const last = borrowed?.sample ?? told;
+    const sample = last ?? listed?.sample ?? null;
     const seen = borrowed?.settings ?? listed?.settings ?? null;
     const { evidence, concluded } = evidenceOf(
       death,
@@ -91,6 +92,7 @@ export class ObituaryWriter {
       direction: death.outgoing === null ? null : death.outgoing ? "outgoing" : "incoming",
       bornMs,
       sample,
+      finCounted: last === null ? isAfterFin(listed) : hadFin(death),
       seen,
       evidence,
       likely: concluded,
@@ -116,6 +118,7 @@ export class ObituaryWriter {
       direction: null,
       bornMs: null,
       sample: told ?? listed.sample,
+      finCounted: told === null ? isAfterFin(listed) : listed.state !== "ESTABLISHED",
       seen: listed.settings,
       evidence: vanishedEvidence(listed, told, waits, { at: wallClockAt(atMs), atMs }),
       likely: true,
@@ -144,7 +147,7 @@ export class ObituaryWriter {
         processes: holders(listed, actors),
         lifetimeMs,
         lifetimeAtLeast,
-        bytes: sample === null ? null : bytesOf(sample, evidence.peerFin === true),
+        bytes: sample === null ? null : bytesOf(sample, found.finCounted),
         verdict: found.likely ? merelyLikely(verdict) : verdict,
         family: ends.local.address.includes(":") ? 6 : 4,
         direction: found.direction,
@@ -187,6 +190,8 @@ interface Found {
   readonly direction: Obituary["direction"];
   readonly bornMs: number | null;
   readonly sample: Sample | null;
+  /** The peer's FIN is among the bytes received. */
+  readonly finCounted: boolean;
   readonly seen: SeenSettings | null;
   readonly evidence: Evidence;
   readonly likely: boolean;
@@ -238,10 +243,13 @@ function lifetime({ atMs, bornMs, listed }: Found): Pick<Obituary, "lifetimeMs" 
   return { lifetimeMs: Math.max(0, Math.round(atMs - listed.livedAtMs)), lifetimeAtLeast: true };
 }
 
-/** The kernel counts the peer's FIN as a byte received. */
-function bytesOf({ bytesSent, bytesReceived }: Sample, peerFin: boolean): Obituary["bytes"] {
+function isAfterFin(listed: ListedConnection | null): boolean {
+  return listed !== null && ["CLOSE_WAIT", "LAST_ACK", "CLOSING"].includes(listed.state);
+}
+
+function bytesOf({ bytesSent, bytesReceived }: Sample, finCounted: boolean): Obituary["bytes"] {
   if (bytesSent === null || bytesReceived === null) return null;
-  return { sent: bytesSent, received: Math.max(0, bytesReceived - (peerFin ? 1 : 0)) };
+  return { sent: bytesSent, received: Math.max(0, bytesReceived - (finCounted ? 1 : 0)) };
 }
 
 /** Who held it by the kernel's own account; if that was never asked, who was seen with it. */

@@ -84,9 +84,9 @@ export interface WantedEvent {
 
 export const stateChanges: WantedEvent = {
   event: "sock/inet_sock_set_state",
-  // Not what nothing asks for: the end of a listener (its beginning shows who is there), SYN_RECV, whose ends are not filled in
-  // yet, and FIN_WAIT2.
-  filter: "protocol == 6 && oldstate != 10 && newstate != 3 && newstate != 5",
+  // Not what nothing asks for: the end of a listener (its beginning shows who is there), and SYN_RECV, whose ends are not filled in
+  // yet.
+  filter: "protocol == 6 && oldstate != 10 && newstate != 3",
   decoder: stateDecoder,
 };
 export const errorReports: WantedEvent = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
-import { type Death, DeathFinder } from "../../../src/host/watch/death-finder.js";
+import { type Death, DeathFinder, hadFin } from "../../../src/host/watch/death-finder.js";
 import type { TraceEvent } from "../../../src/host/watch/trace-events.js";
 import { tcpStates } from "../../../src/kernel/tcp-states.js";
 import {
@@ -27,6 +27,16 @@ function deathOf(events: readonly TraceEvent[]): Death {
   const deaths = deathsOf(events);
   assert.equal(deaths.length, 1);
   return deaths[0] as Death;
+}
+
+function last(from: "LAST_ACK" | "CLOSE_WAIT" | "FIN_WAIT2"): Death {
+  return deathOf([change(1, from, "CLOSE")]);
+}
+
+const end = (ms: number): TraceEvent => change(ms, "FIN_WAIT2", "CLOSE");
+
+function gaveUp(reason: string | null, tid = 0): boolean {
+  return deathOf([resetSent(50, reason, tid), change(50, "ESTABLISHED", "CLOSE")]).keepaliveTimeout;
 }
 
 describe("deaths in the kernel's events", () => {
@@ -73,13 +83,23 @@ describe("deaths in the kernel's events", () => {
   });
 
   test("what was there before says by its state who was first", () => {
-    const last = (from: "LAST_ACK" | "CLOSE_WAIT" | "FIN_WAIT2"): Death =>
-      deathOf([change(1, from, "CLOSE")]);
     assert.equal(last("LAST_ACK").peerFin, true);
     assert.equal(last("CLOSE_WAIT").peerFin, true);
     assert.equal(last("FIN_WAIT2").peerFin, false);
     assert.equal(last("LAST_ACK").bornNs, null);
     assert.equal(last("LAST_ACK").outgoing, null);
+  });
+
+  test("the peer's FIN has come, unless the kernel did not wait for it", () => {
+    const closed = change(50, "ESTABLISHED", "FIN_WAIT1", { tid: program });
+    const acknowledged = change(52, "FIN_WAIT1", "FIN_WAIT2");
+    assert.equal(hadFin(deathOf([closed, acknowledged, end(60), destroyed(60)])), true);
+    assert.equal(hadFin(deathOf([closed, acknowledged, end(52), destroyed(52)])), false);
+    // The program still holds it: then only the FIN ends it.
+    assert.equal(hadFin(deathOf([closed, acknowledged, end(52), destroyed(90, 77, program)])), true);
+    assert.equal(hadFin(deathOf([closed, acknowledged, end(52)])), true);
+    assert.equal(hadFin(last("LAST_ACK")), true);
+    assert.equal(hadFin(deathOf([change(1, "ESTABLISHED", "CLOSE")])), false);
   });
 
   test("the error is reported before the end, or right after it", () => {
@@ -102,8 +122,6 @@ describe("deaths in the kernel's events", () => {
   });
 
   test("an RST that no program sent is keepalive's, where the reason does not say otherwise", () => {
-    const gaveUp = (reason: string | null, tid = 0): boolean =>
-      deathOf([resetSent(50, reason, tid), change(50, "ESTABLISHED", "CLOSE")]).keepaliveTimeout;
     assert.equal(gaveUp("TCP_KEEPALIVE_TIMEOUT"), true);
     // Before Linux 6.10, and in 6.10 and 6.11.
     assert.equal(gaveUp(null), true);

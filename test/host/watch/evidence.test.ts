@@ -42,6 +42,14 @@ function verdictOf(
   return { ...judge(evidence), concluded };
 }
 
+function shown({ state, timer, regime, detectedAfterMs }: Verdict): unknown[] {
+  return [state, timer, regime, detectedAfterMs];
+}
+
+function retried(retransmits: number): Partial<Background> {
+  return { sample: sample({ retransmits }) };
+}
+
 const end = change(0, "ESTABLISHED", "CLOSE");
 const timedOut = [errorReport(0, "ETIMEDOUT"), end];
 const keepaliveDeath = [resetSent(0, "TCP_KEEPALIVE_TIMEOUT"), ...timedOut];
@@ -79,7 +87,6 @@ describe("from events to verdicts", () => {
   });
 
   test("where the settings are not known, an early end is a user timeout's", () => {
-    const retried = (retransmits: number): Partial<Background> => ({ sample: sample({ retransmits }) });
     const early = verdictOf(timedOut, retried(4));
     assert.equal(early.timer, "user-timeout");
     assert.match(early.sentence, /a user timeout ended the connection/);
@@ -99,12 +106,6 @@ describe("from events to verdicts", () => {
       birth(-ms),
       ...(errno === null ? [] : [errorReport(0, errno)]),
       change(0, "SYN_SENT", "CLOSE", errno === null ? { tid: program } : {}),
-    ];
-    const shown = ({ state, timer, regime, detectedAfterMs }: Verdict): unknown[] => [
-      state,
-      timer,
-      regime,
-      detectedAfterMs,
     ];
     const refused = verdictOf([
       birth(-1),
