@@ -25,3 +25,5 @@ export type { RepairedConnection } from "./repair/round.js";
 export { repairRuns, type Undo, type UndoneSocket, type UndoOptions, undoRepair } from "./repair/undo.js";
 export { type RepairWatchOptions, watchRepair } from "./repair/watch.js";
 export { type HostSurvey, HostWalk, type Sight, type SurveyOptions, survey, surveyHost } from "./survey.js";
+export { type HostWatch, type WatchOptions, type WatchSight, watchHost } from "./watch/host-watch.js";
+export type { ConnectionProcess, Obituary } from "./watch/obituary.js";

@@ -188,7 +188,8 @@ const hiddenProcesses =
   "other users' processes may not be looked into; that needs CAP_SYS_PTRACE, run as root";
 const nobody: readonly SocketHolder[] = [];
 
-function checkProcesses({ pids }: ConnectionFilter): void {
+/** @throws DeadpeerError `bad-filter` for a process that does not exist. */
+export function checkProcesses({ pids }: ConnectionFilter): void {
   for (const pid of pids)
     if (!existsSync(`/proc/${pid}`))
       throw new DeadpeerError("bad-filter", `--pid ${pid}: there is no such process`);

@@ -60,6 +60,8 @@ export interface Evidence {
   readonly icmp?: string | null;
   /** Who on our side closed the connection while it still stood, if anybody did; `exit`: the program ended, and its kernel did. */
   readonly closedBy?: "program" | "exit" | "policy" | null;
+  /** Who ended the connection in the kernel (SOCK_DESTROY), e.g. `ss (process 4711)`. */
+  readonly destroyedBy?: string | null;
   /** The policy in words, e.g. `the idle limit of 5m`. */
   readonly policy?: string | null;
   /** Code or name of the error for which the program closed the connection, e.g. `ERR_TLS_CERT_ALTNAME_INVALID`. */

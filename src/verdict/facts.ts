@@ -12,6 +12,7 @@ export interface Facts {
   readonly icmp: string | null;
   readonly closedBy: "program" | "exit" | "policy" | null;
   readonly policy: string | null;
+  readonly destroyedBy: string | null;
   readonly programError: string | null;
   readonly connecting: boolean;
   readonly ageMs: number | null;
@@ -53,6 +54,7 @@ export function factsFrom(evidence: Evidence): Facts {
     icmp: evidence.icmp ?? null,
     closedBy: evidence.closedBy ?? null,
     policy: evidence.policy ?? null,
+    destroyedBy: evidence.destroyedBy ?? null,
     programError: evidence.programError ?? null,
     connecting,
     ageMs: known(evidence.ageMs),

@@ -89,10 +89,10 @@ export const rules: readonly Rule[] = [
   },
   {
     when: ({ errno }) => errno === "ECONNABORTED",
-    find: () => ({
+    find: ({ destroyedBy }) => ({
       state: "local",
-      sentence: "Somebody on this host ended the connection in the kernel (SOCK_DESTROY, as `ss -K` does).",
-      couldAlsoBe: ["evicted"],
+      sentence: `${destroyedBy ?? "Somebody on this host"} ended the connection in the kernel (SOCK_DESTROY, as \`ss -K\` does).`,
+      couldAlsoBe: destroyedBy === null ? ["evicted"] : [],
     }),
   },
   {

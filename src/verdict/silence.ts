@@ -41,7 +41,7 @@ function idleDeath(facts: Facts): Finding {
 
 /** Each answered window probe sets the number of unanswered ones back to 0 (tcp_ack), so 0 at the end is a living peer. */
 function zeroWindow(facts: Facts): Finding {
-  const timer = facts.userTimeoutMs > 0 ? "user-timeout" : "zero-window";
+  const timer = sendingTimer(facts) === "user-timeout" ? "user-timeout" : "zero-window";
   if (facts.probes > 0)
     return {
       state: "silent",
@@ -86,12 +86,13 @@ export function heartbeatsMissed(facts: Facts): Finding {
 }
 
 /** Which timer ends a connection with data in flight, or an attempt to connect. */
-export function sendingTimer({ userTimeoutMs }: Facts): Timer {
-  return userTimeoutMs > 0 ? "user-timeout" : "retransmit";
+export function sendingTimer({ userTimeoutMs, givenTimer }: Facts): Timer {
+  return userTimeoutMs > 0 || givenTimer === "user-timeout" ? "user-timeout" : "retransmit";
 }
 
-function limit({ userTimeoutMs, words }: Facts): string {
-  return userTimeoutMs > 0 ? words.userTimeout : "the system's limit of retransmissions";
+function limit({ userTimeoutMs, givenTimer, words }: Facts): string {
+  if (userTimeoutMs > 0) return words.userTimeout;
+  return givenTimer === "user-timeout" ? "a user timeout" : "the system's limit of retransmissions";
 }
 
 function sentAgain({ retransmits }: Facts): string {

@@ -17,6 +17,7 @@ const commands = [
   ["sysctl", "set"],
   ["sysctl", "persist"],
   ["sysctl", "unpersist"],
+  ["watch"],
   ["explain"],
   ["lab"],
   ["lab", "list"],

@@ -1,6 +1,7 @@
 import { formatDuration } from "../../plan/duration.js";
 import type { Plan } from "../../plan/planner.js";
 import type { TrafficFigures } from "../../plan/traffic.js";
+import { bytesText } from "../bytes-text.js";
 import { type Cell, paint, type Terminal, table, wrap } from "../output.js";
 import type { RequestOptions } from "./request.js";
 
@@ -94,18 +95,12 @@ function price({ settings, traffic }: Plan, terminal: Terminal): string {
 }
 
 function figures({ packetsPerDay, bytesPerDay, bytesPerMonth, wakeupsPerDay }: TrafficFigures): string {
-  return `${grouped(packetsPerDay)} packets (${bytes(bytesPerDay)}) a day, ${bytes(bytesPerMonth)} a month, ${grouped(wakeupsPerDay)} wake-ups of the peer a day`;
+  return `${grouped(packetsPerDay)} packets (${bytesText(bytesPerDay)}) a day, ${bytesText(bytesPerMonth)} a month, ${grouped(wakeupsPerDay)} wake-ups of the peer a day`;
 }
 
 /** By hand: toLocaleString would load ICU's data, which takes about as long as all the rest. */
 function grouped(count: number): string {
   return String(count).replaceAll(/\B(?=(\d{3})+$)/g, ",");
-}
-
-function bytes(count: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
-  const power = count === 0 ? 0 : Math.min(Math.floor(Math.log10(count) / 3), units.length - 1);
-  return `${Number((count / 1_000 ** power).toPrecision(3))} ${units[power]}`;
 }
 
 function warnings({ warnings }: Plan, terminal: Terminal): string {

@@ -1,6 +1,6 @@
 import type { TcpState } from "../../kernel/tcp-states.js";
 import type { Ends } from "./ends.js";
-import type { ErrorReport, ResetSent, StateChange, Task, TraceEvent } from "./trace-events.js";
+import type { ErrorReport, ResetReceived, ResetSent, StateChange, Task, TraceEvent } from "./trace-events.js";
 
 /** The end of one connection, as the kernel's events tell it. More may become known of it for a moment after its end. */
 export interface Death extends Ends {
@@ -17,6 +17,8 @@ export interface Death extends Ends {
   readonly connectedBy: number | null;
   /** The peer's FIN came, and before ours was sent. */
   readonly peerFin: boolean;
+  /** When our FIN was acknowledged, where the peer's had not come. */
+  readonly finWait2Ns: number | null;
   readonly resetReceived: boolean;
   /** A timer sent an RST and gave up: only keepalive's does (tcp_keepalive_timer). */
   readonly keepaliveTimeout: boolean;
@@ -44,9 +46,11 @@ interface Life {
   connectedBy: number | null;
   peerFinNs: number | null;
   ownFinNs: number | null;
+  finWait2Ns: number | null;
   closedBy: Closer | null;
   resetReceived: boolean;
   keepaliveTimeout: boolean;
+  cookie: number | null;
 }
 
 /** An error is reported right before the end of the connection or, since Linux 6.10, right after: in the same call of the kernel. */
@@ -83,7 +87,7 @@ export class DeathFinder {
         this.#report(event);
         return null;
       case "reset-received":
-        this.#life(event.socket).resetReceived = true;
+        this.#receiveReset(event);
         return null;
       case "reset-sent":
         this.#sendReset(event);
@@ -119,7 +123,10 @@ export class DeathFinder {
       if (timeNs > nowNs - exitMemoryNs) break;
       this.#exited.delete(tid);
     }
-    if (this.#lives.size > mostLives) this.#lives.clear();
+    for (const socket of this.#lives.keys()) {
+      if (this.#lives.size <= mostLives) break;
+      this.#lives.delete(socket);
+    }
   }
 
   #changeState(event: StateChange): Death | null {
@@ -148,6 +155,9 @@ export class DeathFinder {
         life.closedBy ??= this.#closer(event);
         return null;
       }
+      case "FIN_WAIT2":
+        this.#life(socket).finWait2Ns = timeNs;
+        return null;
       case "CLOSE":
         return this.#end(event);
       default:
@@ -162,8 +172,11 @@ export class DeathFinder {
     if (from === "LISTEN" || from === "CLOSE" || ends === null) return null;
     const error = this.#errors.get(ends.key);
     this.#errors.delete(ends.key);
+    // Not spread: of many thousand a second, that would take most of the time.
     const death: Death = {
-      ...ends,
+      local: ends.local,
+      remote: ends.remote,
+      key: ends.key,
       atNs: timeNs,
       socket,
       from,
@@ -175,13 +188,14 @@ export class DeathFinder {
         life.peerFinNs !== null
           ? life.ownFinNs === null || life.peerFinNs < life.ownFinNs
           : peerWasFirst(from),
+      finWait2Ns: life.finWait2Ns,
       resetReceived: life.resetReceived,
       keepaliveTimeout: life.keepaliveTimeout,
       closedBy: life.closedBy ?? this.#closer(event),
       errno: error !== undefined && timeNs - error.timeNs < sameCallNs ? error.errno : null,
       letGoBy: null,
       destroyedNs: null,
-      cookie: null,
+      cookie: life.cookie,
     };
     this.#bySocket.set(socket, death);
     this.#byEnds.set(death.key, death);
@@ -199,10 +213,16 @@ export class DeathFinder {
     }
   }
 
+  #receiveReset({ socket, cookie }: ResetReceived): void {
+    const life = this.#life(socket);
+    life.resetReceived = true;
+    life.cookie = cookie;
+  }
+
   #sendReset(event: ResetSent): void {
     const death = this.#bySocket.get(event.socket);
     if (death !== undefined) death.letGoBy ??= this.#closer(event);
-    else if (!event.itself && (event.reason === null || event.reason === keepaliveReason))
+    else if (!event.itself && (event.reason === null || keepaliveReasons.has(event.reason)))
       this.#life(event.socket).keepaliveTimeout = true;
   }
 
@@ -220,8 +240,26 @@ export class DeathFinder {
   }
 }
 
-/** SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT, include/net/rstreason.h. */
-const keepaliveReason = "TCP_KEEPALIVE_TIMEOUT";
+/** One call of the kernel takes less. */
+const oneCallNs = 100_000;
+
+/**
+ * Whether the peer's FIN has come by the end: the kernel counts it as a byte received. A socket that no program holds any more does
+ * not wait for it: the kernel replaces it as soon as our own FIN is acknowledged (tcp_rcv_state_process). Should that very packet
+ * bring the peer's, nothing tells.
+ */
+export function hadFin({ from, errno, atNs, finWait2Ns, destroyedNs, letGoBy }: Death): boolean {
+  if (from !== "FIN_WAIT2") return from === "CLOSE_WAIT" || from === "LAST_ACK" || from === "CLOSING";
+  const atOnce = finWait2Ns !== null && atNs - finWait2Ns < oneCallNs;
+  const held = letGoBy !== null || destroyedNs === null || destroyedNs - atNs > oneCallNs;
+  return errno === null && (held || !atOnce);
+}
+
+/**
+ * SK_RST_REASON_TCP_KEEPALIVE_TIMEOUT, include/net/rstreason.h; Linux 6.10 and 6.11 give no reason for it. The RSTs of other timers
+ * are sent for sockets that no program holds any more.
+ */
+const keepaliveReasons: ReadonlySet<string> = new Set(["TCP_KEEPALIVE_TIMEOUT", "NOT_SPECIFIED"]);
 
 function peerWasFirst(from: TcpState): boolean {
   return from === "CLOSE_WAIT" || from === "LAST_ACK";
@@ -234,8 +272,10 @@ function newLife(): Life {
     connectedBy: null,
     peerFinNs: null,
     ownFinNs: null,
+    finWait2Ns: null,
     closedBy: null,
     resetReceived: false,
     keepaliveTimeout: false,
+    cookie: null,
   };
 }

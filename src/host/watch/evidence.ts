@@ -1,5 +1,7 @@
-import type { Settings } from "../../plan/settings.js";
-import type { Evidence, TcpFigures } from "../../verdict/evidence.js";
+import type { TcpState } from "../../kernel/tcp-states.js";
+import { detectionTimes, type Regime, retransmissionTimeoutMs } from "../../plan/model.js";
+import type { Settings, SystemDefaults } from "../../plan/settings.js";
+import type { Evidence, TcpFigures, Timer } from "../../verdict/evidence.js";
 import { figuresRegime } from "../../verdict/regime.js";
 import type { ListedConnection } from "./connection-table.js";
 import type { Closer, Death } from "./death-finder.js";
@@ -7,9 +9,12 @@ import { figuresAt, type Sample } from "./sample.js";
 
 /** What else is known of a connection that died, from the kernel's lists or from its socket. */
 export interface Background {
+  /** When it died, milliseconds since 1970. */
+  readonly at: number;
   readonly sample: Sample | null;
   /** null: they could not be read. */
   readonly settings: Settings | null;
+  readonly system: SystemDefaults;
   /** A process by name and number, for words. */
   readonly nameOf: (closer: Closer) => string;
   readonly selfPausedMs: number | null;
@@ -19,35 +24,41 @@ export interface Background {
 export interface Sees {
   /** The error that a program is given (Linux 5.14). */
   readonly errors: boolean;
+  /** RSTs that are sent, by which keepalive's timeouts are known. */
+  readonly resetsSent: boolean;
 }
 
 export interface FoundEvidence {
-  readonly evidence: Omit<Evidence, "at">;
+  readonly evidence: Evidence;
   /** Where something had to be concluded that a newer kernel would have told: the verdict is no more than likely. */
   readonly concluded: boolean;
 }
 
 /** Puts what the events said of a death, and what was known of the connection, into the terms of verdicts. Pure. */
 export function evidenceOf(death: Death, background: Background, sees: Sees): FoundEvidence {
-  const { sample, settings, selfPausedMs } = background;
-  const atMs = death.atNs / 1e6;
-  const connecting = death.from === "SYN_SENT" || death.from === "SYN_RECV";
+  const { at, sample, settings, selfPausedMs } = background;
+  const { from, atNs, bornNs, closedBy, peerFin, resetReceived } = death;
+  const connecting = from === "SYN_SENT" || from === "SYN_RECV";
   const { errno, concluded } = connecting || !endedInOrder(death) ? errnoOf(death, sees) : inOrder;
+  const ageMs = bornNs === null ? null : (atNs - bornNs) / 1e6;
   // Once the kernel has given a connection up it shows CLOSE, and the figures read differently then.
-  const figures = sample === null ? null : figuresAt(sample, atMs, errno === null ? death.from : "CLOSE");
+  const figures = sample === null ? null : figuresAt(sample, atNs / 1e6, errno === null ? from : "CLOSE");
   return {
     concluded,
     evidence: {
+      at,
       errno,
-      peerFin: death.peerFin,
-      resetSeen: death.resetReceived && errno !== null,
+      peerFin,
+      resetSeen: resetReceived && errno !== null,
       connecting,
-      ageMs: death.bornNs === null ? null : (death.atNs - death.bornNs) / 1e6,
+      ageMs,
       figures,
       settings,
       selfPausedMs,
-      ...closing(death, errno, background),
-      ...timer(death, errno, figures),
+      closedBy: errno !== null ? null : closedBy?.exited === true ? "exit" : "program",
+      destroyedBy: errno === "ECONNABORTED" && closedBy !== null ? background.nameOf(closedBy) : null,
+      regime: regimeOf(death, errno, figures, sees),
+      timer: timerOf(death, errno, ageMs, figures, background, sees),
     },
   };
 }
@@ -77,28 +88,78 @@ function errnoOf(death: Death, sees: Sees): { readonly errno: string | null; rea
   return { errno: "ETIMEDOUT", concluded: !keepaliveTimeout };
 }
 
-function closing(
-  { closedBy }: Death,
-  errno: string | null,
-  { nameOf }: Background,
-): Pick<Evidence, "closedBy" | "policy"> {
-  if (errno === "ECONNABORTED" && closedBy !== null)
-    return { closedBy: "policy", policy: `${nameOf(closedBy)} ended it in the kernel (SOCK_DESTROY)` };
-  if (errno !== null) return {};
-  return { closedBy: closedBy?.exited === true ? "exit" : "program" };
-}
-
-/** Keepalive's deaths are known by their RST. All other timeouts had something to send, whatever an older look at the socket says. */
-function timer(
-  { keepaliveTimeout }: Death,
+/** null: the figures tell. Whatever an older look at the socket says: keepalive's timeouts were idle, all others had something to send. */
+function regimeOf(
+  { from, keepaliveTimeout }: Death,
   errno: string | null,
   figures: TcpFigures | null,
-): Pick<Evidence, "timer" | "regime"> {
-  if (errno === null || errno === "ECONNRESET" || errno === "ECONNABORTED") return {};
-  if (keepaliveTimeout) return { regime: "idle", timer: "keepalive" };
-  if (errno !== "ETIMEDOUT") return {};
-  return figures !== null && figuresRegime(figures) === "zero-window" ? {} : { regime: "sending" };
+  sees: Sees,
+): Regime | null {
+  if (errno !== null && !isOfReset(errno, from) && keepaliveTimeout) return "idle";
+  const hadToSend = errno === "ETIMEDOUT" && sees.resetsSent;
+  if (hadToSend && (figures === null || figuresRegime(figures) !== "zero-window")) return "sending";
+  return figures === null ? figuresRegime({ state: from }) : null;
 }
+
+/** null: figures and settings tell. Keepalive's timeouts are known by their RST. */
+function timerOf(
+  { from, keepaliveTimeout }: Death,
+  errno: string | null,
+  ageMs: number | null,
+  figures: TcpFigures | null,
+  { settings, system }: Background,
+  sees: Sees,
+): Timer | null {
+  if (errno === null || isOfReset(errno, from)) return null;
+  if (keepaliveTimeout) return "keepalive";
+  if (settings !== null || !ranOut(errno, from, figures)) return null;
+  // It may have been keepalive.
+  if (!sees.resetsSent && (figures === null || figuresRegime(figures) === "idle")) return null;
+  const early =
+    from === "SYN_SENT" ? connectEndedEarly(ageMs, system) : sendingEndedEarly(ageMs, figures, system);
+  return early ? "user-timeout" : null;
+}
+
+/**
+ * A timer ended it: a router's report is kept until one does (tcp_v4_err), but for attempts to connect, and programs that asked to be
+ * told at once.
+ */
+function ranOut(errno: string, from: TcpState, figures: TcpFigures | null): boolean {
+  return errno === "ETIMEDOUT" || (from !== "SYN_SENT" && (figures?.retransmits ?? 0) > 0);
+}
+
+/** No timer gave this error. On an established connection ECONNREFUSED is a router's report: "port unreachable". */
+function isOfReset(errno: string, from: TcpState): boolean {
+  return resetErrnos.has(errno) || (errno === "ECONNREFUSED" && from === "SYN_SENT");
+}
+
+const resetErrnos: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED"]);
+
+/**
+ * Where the socket's settings are not known: what ended before the system's own limit can have been reached, ended by a user
+ * timeout. It cannot have waited for longer than it lived, nor for longer than the longest wait, as often as it waited.
+ */
+function sendingEndedEarly(
+  ageMs: number | null,
+  figures: TcpFigures | null,
+  { retries2, rtoMinMs, rtoMaxMs }: SystemDefaults,
+): boolean {
+  const waits = Math.max(figures?.retransmits ?? 0, figures?.probes ?? 0) + 1;
+  const waitedMs = Math.min(
+    ageMs ?? Number.POSITIVE_INFINITY,
+    figures === null ? Number.POSITIVE_INFINITY : waits * rtoMaxMs,
+  );
+  return waitedMs < retransmissionTimeoutMs(retries2, rtoMinMs, rtoMaxMs);
+}
+
+/** The same for one that was never answered. */
+function connectEndedEarly(ageMs: number | null, system: SystemDefaults): boolean {
+  const { connectingMs } = detectionTimes({ keepalive: null, userTimeoutMs: 0 }, system);
+  return ageMs !== null && connectingMs !== null && ageMs < connectingMs - clockSlackMs;
+}
+
+/** The kernel's timers count in ticks, and the model's times are its shortest. */
+const clockSlackMs = 500;
 
 /**
  * What can be concluded of a connection that was in the kernel's list and is no more, where its end itself was not seen. Never more
@@ -110,8 +171,8 @@ export function vanishedEvidence(
   { state, sample, settings }: Pick<ListedConnection, "state" | "sample" | "settings">,
   told: Sample | null,
   waits: boolean,
-  atMs: number,
-): Omit<Evidence, "at"> {
+  { at, atMs }: { readonly at: number; readonly atMs: number },
+): Evidence {
   const known = told ?? sample;
   const unanswered = known === null ? 0 : known.retransmits + known.probes;
   const ownEnd = waits || state === "FIN_WAIT1" || state === "FIN_WAIT2" || state === "CLOSING";
@@ -119,10 +180,11 @@ export function vanishedEvidence(
   // As verdicts read a socket that the kernel has given up.
   const givenUp = !ownEnd && !peerEnd && unanswered > 1;
   return {
+    at,
     peerFin: peerEnd,
     connecting: state === "SYN_SENT" || state === "SYN_RECV",
     figures: known === null ? null : figuresAt(known, atMs, givenUp ? "CLOSE" : state),
     settings: settings?.settings ?? null,
-    ...(ownEnd ? { closedBy: "program" as const } : {}),
+    closedBy: ownEnd ? "program" : null,
   };
 }

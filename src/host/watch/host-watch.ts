@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { DeadpeerError } from "../../errors.js";
 import type { VerdictState } from "../../verdict/finding.js";
 import { type ConnectionFilter, parseFilter } from "../filter.js";
+import { checkProcesses } from "../survey.js";
 import { monotonicMs } from "./clock.js";
 import { ListWatch } from "./list-watch.js";
 import { namespaceTest, obituaryTest } from "./matching.js";
@@ -9,14 +10,11 @@ import type { Obituary } from "./obituary.js";
 import type { WrittenObituary } from "./obituary-writer.js";
 import { Places } from "./places.js";
 import { sweepWatches } from "./sweep.js";
-import { TraceSource } from "./trace-source.js";
+import { type TraceOptions, TraceSource } from "./trace-source.js";
 import { TraceWatch } from "./trace-watch.js";
 
 export interface WatchOptions {
-  /**
-   * Which connections; all, in every network namespace, by default. Of its questions those for the time to detect are not asked: a
-   * connection that is dead has none.
-   */
+  /** Which connections; all, in every network namespace, by default. */
   readonly filter?: ConnectionFilter;
   /** Only verdicts of these states; all by default. */
   readonly only?: readonly VerdictState[];
@@ -24,12 +22,20 @@ export interface WatchOptions {
   readonly signal?: AbortSignal;
   /** How much each processor may write before it has been read: by default 64 MiB divided by the processors, at most 8 MiB each. */
   readonly kibPerCpu?: number;
+  /**
+   * Trace events (`tcp/tcp_send_reset`) and fields of them (`tcp/tcp_send_reset.reason`) to do without, to see what an older kernel
+   * would tell. Without `sock/inet_sock_set_state` there are only the lists.
+   */
+  readonly without?: readonly string[];
 }
 
 /** What could be seen so far, and what could not. */
 export interface WatchSight {
   /** `trace`: every death is told by the kernel's events. `list`: the kernel's lists are compared, and short lives are missed. */
   readonly source: "trace" | "list";
+  /** How many connections are known to live, and in how many network namespaces. */
+  readonly connections: number;
+  readonly namespaces: number;
   /** Events that came faster than they were read. Deaths among them are missing, or are told from the lists. */
   readonly lostEvents: number;
   /** How often last words on sockets were lost: figures of some deaths are those of the last look at the lists. */
@@ -53,7 +59,7 @@ const mostWaiting = 100_000;
  * gone unnoticed. As root it takes part in the kernel's own events, through a trace instance of its own; otherwise it compares the
  * kernel's lists, and its verdicts are no more than likely. Nothing is asked of, or changed at, any connection.
  *
- * @throws DeadpeerError `bad-filter`, `bad-address` or `no-namespace` for what cannot match; `feature-missing` without sock_diag;
+ * @throws DeadpeerError `bad-filter` or `no-namespace` for what cannot match; `feature-missing` without sock_diag;
  *   `ffi-unavailable`, `platform-unsupported`.
  * @example
  * for await (const { remote, verdict } of watchHost({ only: ["silent", "unreachable"], signal })) {
@@ -79,12 +85,22 @@ export class HostWatch implements AsyncIterable<Obituary>, Disposable {
   #failure: unknown = null;
   #ended = false;
 
-  constructor({ filter = parseFilter(), only = [], signal, kibPerCpu = defaultKib() }: WatchOptions) {
+  constructor({
+    filter = parseFilter(),
+    only = [],
+    signal,
+    kibPerCpu = defaultKib(),
+    without = [],
+  }: WatchOptions) {
+    checkProcesses(filter);
     this.#matches = obituaryTest(filter, only);
     this.#signal = signal;
     this.#places = new Places(namespaceTest(filter));
-    const source = openTrace(kibPerCpu);
-    this.#noTrace = source instanceof TraceSource ? null : source.message;
+    const source = openTrace({ kibPerCpu, without });
+    this.#noTrace =
+      source instanceof TraceSource
+        ? null
+        : `${source.message}; without them the kernel's lists are compared: short lives are missed, and verdicts are no more than likely`;
     try {
       this.#watch =
         source instanceof TraceSource
@@ -105,6 +121,8 @@ export class HostWatch implements AsyncIterable<Obituary>, Disposable {
   get sight(): WatchSight {
     return {
       source: this.#noTrace === null ? "trace" : "list",
+      connections: this.#watch.listed,
+      namespaces: this.#places.size,
       lostEvents: this.#watch.lostEvents,
       lostLastWords: this.#watch.lostWords,
       dropped: this.#dropped,
@@ -172,10 +190,10 @@ export class HostWatch implements AsyncIterable<Obituary>, Disposable {
 }
 
 /** Why there are no events, if there are none. */
-function openTrace(kibPerCpu: number): TraceSource | DeadpeerError {
+function openTrace(options: TraceOptions): TraceSource | DeadpeerError {
   sweepWatches();
   try {
-    return TraceSource.open({ kibPerCpu });
+    return TraceSource.open(options);
   } catch (error) {
     // Without these there are no lists either.
     const hopeless = ["ffi-unavailable", "platform-unsupported"];

@@ -22,7 +22,7 @@ export class ListWatch implements Disposable {
       places,
       tasks: new Tasks(),
       suspensions: new Suspensions(),
-      sees: { errors: false },
+      sees: { errors: false, resetsSent: false },
     });
     this.#keeper.begin(nowMs);
   }

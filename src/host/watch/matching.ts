@@ -1,8 +1,12 @@
 import { cgroupIds, cgroupMount } from "../../kernel/cgroups.js";
 import { type NetworkNamespace, namespaceAt } from "../../kernel/namespaces.js";
+import type { TcpState } from "../../kernel/tcp-states.js";
+import { deadPeerMs, detectionTimes } from "../../plan/model.js";
+import { linuxDefaults } from "../../plan/settings.js";
 import type { VerdictState } from "../../verdict/finding.js";
+import { DeadpeerError } from "../../errors.js";
 import { endpointTest } from "../address.js";
-import { type ConnectionFilter, processesMatch } from "../filter.js";
+import { asksForDetection, type ConnectionFilter, processesMatch } from "../filter.js";
 import type { WrittenObituary } from "./obituary-writer.js";
 
 /**
@@ -20,12 +24,17 @@ export function namespaceTest({ namespaces }: ConnectionFilter): (namespace: Net
  * A test for obituaries.
  *
  * @param only states of verdicts; none ask for all.
- * @throws DeadpeerError `bad-filter` for a cgroup that does not exist.
+ * @throws DeadpeerError `bad-filter` for a cgroup that does not exist, and for states that no connection dies in.
  */
 export function obituaryTest(
   filter: ConnectionFilter,
   only: readonly VerdictState[],
 ): (written: WrittenObituary) => boolean {
+  if (!filter.states.some((state) => !undying.has(state)))
+    throw new DeadpeerError(
+      "bad-filter",
+      "--state: a listener is no connection, and what waits in TIME_WAIT has died before; name the state before death",
+    );
   const local = endpointTest(filter.local);
   const remote = endpointTest(filter.remote);
   const ports = new Set(filter.ports);
@@ -43,9 +52,22 @@ export function obituaryTest(
       remote(obituary.remote) &&
       (ports.size === 0 || ports.has(obituary.local.port) || ports.has(obituary.remote.port)) &&
       processesMatch(filter, obituary.processes) &&
+      detectionFits(filter, written) &&
       (inCgroup === null || inCgroup(written))
     );
   };
+}
+
+/** States that no connection is in when it dies. */
+const undying: ReadonlySet<TcpState> = new Set<TcpState>(["LISTEN", "TIME_WAIT", "CLOSE"]);
+
+/** Whether its settings would have let a dead peer go unnoticed for so long; if they are not known, that is not known either. */
+function detectionFits(filter: ConnectionFilter, { seen, place }: WrittenObituary): boolean {
+  if (!asksForDetection(filter)) return true;
+  if (seen === null) return false;
+  const ms = deadPeerMs(detectionTimes(seen.settings, place?.system ?? linuxDefaults));
+  if (filter.unprotected && ms !== null) return false;
+  return filter.slowerThanMs === null || ms === null || ms > filter.slowerThanMs;
 }
 
 /**

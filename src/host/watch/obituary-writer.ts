@@ -1,14 +1,15 @@
 import { OwnedFd } from "../../kernel/fd.js";
 import { readSettings } from "../../kernel/socket-options.js";
 import { readTcpInfo } from "../../kernel/tcp-info.js";
+import { linuxDefaults } from "../../plan/settings.js";
 import type { TcpState } from "../../kernel/tcp-states.js";
 import type { Evidence } from "../../verdict/evidence.js";
-import { judge, type Verdict } from "../../verdict/verdict.js";
+import { judge, type Verdict, type VerdictState } from "../../verdict/verdict.js";
 import { Borrower } from "../borrower.js";
 import { type SeenSettings, settingsOfSocket } from "../seen-settings.js";
 import { monotonicMs, wallClockAt } from "./clock.js";
 import type { ConnectionTable, ListedConnection } from "./connection-table.js";
-import type { Closer, Death } from "./death-finder.js";
+import { type Closer, type Death, hadFin } from "./death-finder.js";
 import type { Ends } from "./ends.js";
 import { evidenceOf, type Sees, vanishedEvidence } from "./evidence.js";
 import type { LastWord } from "./last-words.js";
@@ -22,6 +23,7 @@ import type { SeenProcess, Tasks } from "./tasks.js";
 export interface WrittenObituary {
   readonly obituary: Obituary;
   readonly place: WatchedPlace | null;
+  readonly seen: SeenSettings | null;
   /** The cgroup that the socket was made in, and those of the processes. */
   readonly cgroupId: bigint | null;
   readonly cgroups: readonly string[];
@@ -66,13 +68,16 @@ export class ObituaryWriter {
     const atMs = death.atNs / 1e6;
     const told = dated(word?.sample ?? null, death);
     const borrowed = told === null && death.errno !== null ? borrow(listed, death) : null;
-    const sample = borrowed?.sample ?? told ?? listed?.sample ?? null;
+    const last = borrowed?.sample ?? told;
+    const sample = last ?? listed?.sample ?? null;
     const seen = borrowed?.settings ?? listed?.settings ?? null;
     const { evidence, concluded } = evidenceOf(
       death,
       {
+        at: wallClockAt(atMs),
         sample,
         settings: seen?.settings ?? null,
+        system: (listed?.place ?? word?.place)?.system ?? linuxDefaults,
         nameOf: (closer) => this.#words(closer),
         selfPausedMs: sample === null ? null : suspensions.during(heardAtMs(sample), atMs),
       },
@@ -87,6 +92,7 @@ export class ObituaryWriter {
       direction: death.outgoing === null ? null : death.outgoing ? "outgoing" : "incoming",
       bornMs,
       sample,
+      finCounted: last === null ? isAfterFin(listed) : hadFin(death),
       seen,
       evidence,
       likely: concluded,
@@ -112,8 +118,9 @@ export class ObituaryWriter {
       direction: null,
       bornMs: null,
       sample: told ?? listed.sample,
+      finCounted: told === null ? isAfterFin(listed) : listed.state !== "ESTABLISHED",
       seen: listed.settings,
-      evidence: vanishedEvidence(listed, told, waits, atMs),
+      evidence: vanishedEvidence(listed, told, waits, { at: wallClockAt(atMs), atMs }),
       likely: true,
       source: "list",
       listed,
@@ -123,28 +130,30 @@ export class ObituaryWriter {
   }
 
   #compose(found: Found): WrittenObituary {
-    const { atMs, ends, sample, seen, evidence, listed, place, actors } = found;
-    const at = wallClockAt(atMs);
-    const { at: _, ...verdict } = judge({ ...evidence, at });
+    const { ends, sample, seen, evidence, listed, place, actors } = found;
+    const verdict = judge(evidence);
+    const { lifetimeMs, lifetimeAtLeast } = lifetime(found);
     return {
       place,
+      seen,
       cgroupId: listed?.cgroupId ?? null,
       cgroups: actors.map(({ cgroup }) => cgroup).filter((cgroup) => cgroup !== null),
       obituary: {
-        at: new Date(at).toISOString(),
+        at: new Date(verdict.at).toISOString(),
         netns: place === null ? null : (place.namespace.name ?? place.namespace.path),
-        family: ends.local.address.includes(":") ? 6 : 4,
         local: ends.local,
         remote: ends.remote,
         state: found.state,
-        direction: found.direction,
         processes: holders(listed, actors),
-        ...lifetime(found),
-        bytes: sample === null ? null : bytesOf(sample, evidence.peerFin === true),
+        lifetimeMs,
+        lifetimeAtLeast,
+        bytes: sample === null ? null : bytesOf(sample, found.finCounted),
+        verdict: found.likely ? merelyLikely(verdict) : verdict,
+        family: ends.local.address.includes(":") ? 6 : 4,
+        direction: found.direction,
         keepalive: seen?.keepalive?.enabled === true ? seen.keepalive : null,
         userTimeoutMs: seen?.userTimeoutMs ?? null,
         settingsKnown: seen !== null,
-        verdict: found.likely ? merelyLikely(verdict) : verdict,
         source: found.source,
       },
     };
@@ -181,8 +190,10 @@ interface Found {
   readonly direction: Obituary["direction"];
   readonly bornMs: number | null;
   readonly sample: Sample | null;
+  /** The peer's FIN is among the bytes received. */
+  readonly finCounted: boolean;
   readonly seen: SeenSettings | null;
-  readonly evidence: Omit<Evidence, "at">;
+  readonly evidence: Evidence;
   readonly likely: boolean;
   readonly source: Obituary["source"];
   readonly listed: ListedConnection | null;
@@ -232,10 +243,13 @@ function lifetime({ atMs, bornMs, listed }: Found): Pick<Obituary, "lifetimeMs" 
   return { lifetimeMs: Math.max(0, Math.round(atMs - listed.livedAtMs)), lifetimeAtLeast: true };
 }
 
-/** The kernel counts the peer's FIN as a byte received. */
-function bytesOf({ bytesSent, bytesReceived }: Sample, peerFin: boolean): Obituary["bytes"] {
+function isAfterFin(listed: ListedConnection | null): boolean {
+  return listed !== null && ["CLOSE_WAIT", "LAST_ACK", "CLOSING"].includes(listed.state);
+}
+
+function bytesOf({ bytesSent, bytesReceived }: Sample, finCounted: boolean): Obituary["bytes"] {
   if (bytesSent === null || bytesReceived === null) return null;
-  return { sent: bytesSent, received: Math.max(0, bytesReceived - (peerFin ? 1 : 0)) };
+  return { sent: bytesSent, received: Math.max(0, bytesReceived - (finCounted ? 1 : 0)) };
 }
 
 /** Who held it by the kernel's own account; if that was never asked, who was seen with it. */
@@ -245,6 +259,22 @@ function holders(listed: ListedConnection | null, [actor]: readonly SeenProcess[
   return actor === undefined ? [] : [{ pid: actor.pid, name: actor.name, fd: null }];
 }
 
-function merelyLikely<T extends Pick<Verdict, "certainty">>(verdict: T): T {
-  return { ...verdict, certainty: "likely" };
+/** What else it could be, where the end itself was not seen, or not all of it. */
+const alternatives: Readonly<Record<VerdictState, readonly VerdictState[]>> = {
+  closed: ["local", "reset"],
+  reset: ["silent"],
+  silent: ["reset", "unreachable"],
+  unreachable: ["silent"],
+  unresponsive: ["silent"],
+  evicted: ["local"],
+  local: ["closed", "reset"],
+};
+
+function merelyLikely(verdict: Verdict): Verdict {
+  const { state, couldAlsoBe } = verdict;
+  return {
+    ...verdict,
+    certainty: "likely",
+    couldAlsoBe: couldAlsoBe.length > 0 ? couldAlsoBe : alternatives[state],
+  };
 }

@@ -37,7 +37,7 @@ export interface Obituary {
   readonly keepalive: ConnectionKeepalive | null;
   readonly userTimeoutMs: number | null;
   readonly settingsKnown: boolean;
-  readonly verdict: Omit<Verdict, "at">;
+  readonly verdict: Verdict;
   /** `trace`: from the kernel's events. `list`: it was there and then it was not, and the rest is concluded. */
   readonly source: "trace" | "list";
 }

@@ -1,6 +1,13 @@
 import { DeadpeerError } from "../../errors.js";
 import { DestroyNotices } from "../../kernel/destroy-notices.js";
-import { allNamespaces, currentNamespace, type NetworkNamespace } from "../../kernel/namespaces.js";
+import {
+  allNamespaces,
+  currentNamespace,
+  inNamespace,
+  type NetworkNamespace,
+} from "../../kernel/namespaces.js";
+import { readSystemDefaults } from "../../kernel/sysctl.js";
+import type { SystemDefaults } from "../../plan/settings.js";
 
 /** A network namespace that is watched. */
 export interface WatchedPlace {
@@ -8,6 +15,8 @@ export interface WatchedPlace {
   namespace: NetworkNamespace;
   /** Whether it is this process's own. */
   readonly own: boolean;
+  /** What decides for sockets that do not decide themselves, when it was found. */
+  readonly system: SystemDefaults;
   /** null where the kernel sends none. */
   readonly notices: DestroyNotices | null;
   /** Looks at its list of sockets so far. */
@@ -21,6 +30,8 @@ export class Places implements Disposable {
   readonly #places = new Map<string, WatchedPlace>();
   readonly #isWanted: (namespace: NetworkNamespace) => boolean;
   readonly #own = currentNamespace().id;
+  /** Those that somebody was met in: a namespace that may not be entered is not looked for again and again. */
+  readonly #met = new Set<string>();
   #unseen = 0;
 
   constructor(isWanted: (namespace: NetworkNamespace) => boolean) {
@@ -30,6 +41,17 @@ export class Places implements Disposable {
   /** Namespaces that may not be entered, and processes whose namespace may not be seen. */
   get unseen(): number {
     return this.#unseen;
+  }
+
+  /** Whether somebody was met in a namespace that nobody has looked for yet. */
+  isNews(id: string | null): boolean {
+    if (id === null || this.#places.has(id) || this.#met.has(id)) return false;
+    this.#met.add(id);
+    return true;
+  }
+
+  get size(): number {
+    return this.#places.size;
   }
 
   /** By the namespace's id. */
@@ -55,6 +77,7 @@ export class Places implements Disposable {
     for (const place of gone) {
       place.notices?.close();
       this.#places.delete(place.namespace.id);
+      this.#met.delete(place.namespace.id);
     }
     this.#unseen = unreadable;
     for (const namespace of wanted) this.#add(namespace);
@@ -75,8 +98,9 @@ export class Places implements Disposable {
     }
     const own = namespace.id === this.#own;
     try {
+      const system = own ? readSystemDefaults() : inNamespace(namespace, readSystemDefaults);
       const notices = openNotices(own ? undefined : namespace);
-      this.#places.set(namespace.id, { namespace, own, notices, looks: 0, dueMs: 0 });
+      this.#places.set(namespace.id, { namespace, own, system, notices, looks: 0, dueMs: 0 });
     } catch (error) {
       if (!(error instanceof DeadpeerError)) throw error;
       if (error.code === "permission-denied") this.#unseen++;

@@ -30,8 +30,14 @@ const mostKnown = 20_000;
 export class Tasks {
   /** In a PID namespace of its own /proc has other numbers than the kernel's events. */
   readonly #canLookUp = seesKernelNumbers();
+  readonly #onMeet: (process: SeenProcess) => void;
   readonly #known = new Map<number, SeenProcess>();
   readonly #ended = new Map<number, { readonly process: SeenProcess; readonly timeNs: number }>();
+
+  /** @param onMeet told of each process, at the first of its threads that is met, and perhaps again. */
+  constructor(onMeet: (process: SeenProcess) => void = () => {}) {
+    this.#onMeet = onMeet;
+  }
 
   /** Looks a thread up, if that has not been done yet. */
   meet(tid: number): SeenProcess | null {
@@ -42,6 +48,7 @@ export class Tasks {
     if (process === null) return null;
     if (this.#known.size >= mostKnown) this.#known.clear();
     this.#known.set(tid, process);
+    this.#onMeet(process);
     return process;
   }
 

@@ -44,6 +44,8 @@ export interface ErrorReport extends Happened {
 
 export interface ResetReceived extends OfSocket {
   readonly kind: "reset-received";
+  /** As sock_diag shows it; null where the kernel does not say. */
+  readonly cookie: number | null;
 }
 
 export interface ResetSent extends OfSocket {
@@ -82,8 +84,9 @@ export interface WantedEvent {
 
 export const stateChanges: WantedEvent = {
   event: "sock/inet_sock_set_state",
-  // Neither listeners nor what no rule asks for: SYN_RECV, whose ends are not filled in yet, and FIN_WAIT2.
-  filter: "protocol == 6 && oldstate != 10 && newstate != 10 && newstate != 3 && newstate != 5",
+  // Not what nothing asks for: the end of a listener (its beginning shows who is there), and SYN_RECV, whose ends are not filled in
+  // yet.
+  filter: "protocol == 6 && oldstate != 10 && newstate != 3",
   decoder: stateDecoder,
 };
 export const errorReports: WantedEvent = {
@@ -93,9 +96,14 @@ export const errorReports: WantedEvent = {
 };
 export const resetsReceived: WantedEvent = {
   event: "tcp/tcp_receive_reset",
-  decoder: (format) => ofSocket(format, (event) => ({ kind: "reset-received", ...event })),
+  decoder: resetReceivedDecoder,
 };
-export const resetsSent: WantedEvent = { event: "tcp/tcp_send_reset", decoder: resetSentDecoder };
+export const resetsSent: WantedEvent = {
+  event: "tcp/tcp_send_reset",
+  // A scan of ports that nobody holds is answered by as many RSTs of no socket.
+  filter: "skaddr != 0",
+  decoder: resetSentDecoder,
+};
 export const destructions: WantedEvent = { event: "tcp/tcp_destroy_sock", decoder: destroyedDecoder };
 export const exits: WantedEvent = { event: "sched/sched_process_exit", decoder: exitDecoder };
 
@@ -134,6 +142,15 @@ function errorDecoder(format: EventFormat): Decoder | null {
     if (errno === 0 || (protocol !== null && protocol(bytes, at) !== IPPROTO_TCP)) return null;
     return { kind: "error", timeNs, errno: errnoName(errno), ends: ends(bytes, at, texts) };
   };
+}
+
+function resetReceivedDecoder(format: EventFormat): Decoder | null {
+  const cookie = numberReader(format, "sock_cookie");
+  return ofSocket(format, (event, bytes, at) => ({
+    kind: "reset-received",
+    ...event,
+    cookie: cookie === null ? null : cookie(bytes, at),
+  }));
 }
 
 function resetSentDecoder(format: EventFormat): Decoder | null {

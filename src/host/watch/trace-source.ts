@@ -1,6 +1,7 @@
 import { DeadpeerError } from "../../errors.js";
 import { AddressTexts } from "../../kernel/diag-socket.js";
 import { newOwnedName } from "../../kernel/owned-names.js";
+import type { EventFormat } from "../../kernel/trace/event-format.js";
 import { Tracefs } from "../../kernel/trace/tracefs.js";
 import { TraceInstance } from "../../kernel/trace/trace-instance.js";
 import {
@@ -21,6 +22,8 @@ export const instanceKind = "watch";
 export interface TraceOptions {
   /** How much each processor may write before it has been read. */
   readonly kibPerCpu: number;
+  /** Events (`tcp/tcp_send_reset`) and fields (`tcp/tcp_send_reset.reason`) to do without, as on an older kernel. */
+  readonly without: readonly string[];
 }
 
 /**
@@ -33,17 +36,19 @@ export class TraceSource implements Disposable {
   readonly gaps: readonly string[];
   /** Whether the kernel tells the error that a program is given. */
   readonly seesErrors: boolean;
+  /** Whether the kernel tells of the RSTs that it sends. */
+  readonly seesResetsSent: boolean;
   readonly #tracefs: Tracefs;
   readonly #instance: TraceInstance;
   readonly #decoders: ReadonlyMap<number, Decoder>;
   /** Read, but perhaps not the oldest: another processor's buffer was read before. */
   #early: TraceEvent[] = [];
 
-  private constructor(tracefs: Tracefs, instance: TraceInstance) {
+  private constructor(tracefs: Tracefs, instance: TraceInstance, without: readonly string[]) {
     this.#tracefs = tracefs;
     this.#instance = instance;
     const decoders = new Map<number, Decoder>();
-    const enable = (wanted: WantedEvent): boolean => enableEvent(instance, wanted, decoders);
+    const enable = (wanted: WantedEvent): boolean => enableEvent(instance, wanted, without, decoders);
     if (!enable(stateChanges))
       throw new DeadpeerError(
         "feature-missing",
@@ -57,7 +62,8 @@ export class TraceSource implements Disposable {
       );
     if (!enable(resetsReceived))
       gaps.push("this kernel does not trace RSTs that arrive: a reset may be taken for a timeout");
-    if (!enable(resetsSent))
+    this.seesResetsSent = enable(resetsSent);
+    if (!this.seesResetsSent)
       gaps.push("this kernel does not trace RSTs that are sent: keepalive's timeouts are not told apart");
     enable(destructions);
     enable(exits);
@@ -69,12 +75,12 @@ export class TraceSource implements Disposable {
    * @throws DeadpeerError `permission-denied`, `feature-missing`, `ffi-unavailable`, `platform-unsupported`: there will be no
    *   events, for the reason that the message gives.
    */
-  static open({ kibPerCpu }: TraceOptions): TraceSource {
+  static open({ kibPerCpu, without }: TraceOptions): TraceSource {
     const tracefs = Tracefs.open();
     let instance: TraceInstance | null = null;
     try {
       instance = TraceInstance.make(tracefs, newOwnedName(instanceKind), kibPerCpu);
-      return new TraceSource(tracefs, instance);
+      return new TraceSource(tracefs, instance, without);
     } catch (error) {
       instance?.close();
       tracefs.close();
@@ -128,9 +134,10 @@ export class TraceSource implements Disposable {
 function enableEvent(
   instance: TraceInstance,
   { event, filter, decoder }: WantedEvent,
+  without: readonly string[],
   decoders: Map<number, Decoder>,
 ): boolean {
-  const format = instance.format(event);
+  const format = without.includes(event) ? null : lacking(instance.format(event), event, without);
   const decode = format === null ? null : decoder(format);
   if (format === null || decode === null) return false;
   decoders.set(format.id, decode);
@@ -142,4 +149,10 @@ function enableEvent(
     instance.enable(event);
   }
   return true;
+}
+
+function lacking(format: EventFormat | null, event: string, without: readonly string[]): EventFormat | null {
+  if (format === null) return null;
+  const fields = [...format.fields].filter(([field]) => !without.includes(`${event}.${field}`));
+  return { ...format, fields: new Map(fields) };
 }

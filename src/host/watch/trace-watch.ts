@@ -12,8 +12,10 @@ import type { TraceSource } from "./trace-source.js";
 
 /** The error, if any, comes in the same call of the kernel as the end … */
 const leastWaitNs = 5_000_000;
-/** … and the kernel's last word on the socket as soon as its program has closed it. One that takes its time is asked instead. */
+/** … and the kernel's last word on the socket as soon as its program has closed it. */
 const mostWaitNs = 100_000_000;
+/** A program that has an error to read takes longer; one that takes its time is asked instead. */
+const mostWaitForErrorNs = 300_000_000;
 /** A connection that is not listed any more has its events read by then. */
 const vanishedForMs = 1_000;
 
@@ -23,7 +25,7 @@ export class TraceWatch implements Disposable {
   readonly #places: Places;
   readonly #table = new ConnectionTable();
   readonly #finder = new DeathFinder();
-  readonly #tasks = new Tasks();
+  readonly #tasks = new Tasks(({ namespaceId }) => this.#keeper.meet(namespaceId));
   readonly #words = new LastWords();
   readonly #suspensions = new Suspensions();
   readonly #keeper: ListKeeper;
@@ -43,7 +45,7 @@ export class TraceWatch implements Disposable {
       places,
       tasks: this.#tasks,
       suspensions: this.#suspensions,
-      sees: { errors: source.seesErrors },
+      sees: { errors: source.seesErrors, resetsSent: source.seesResetsSent },
     });
     this.#keeper.begin(nowMs);
   }
@@ -98,12 +100,13 @@ export class TraceWatch implements Disposable {
       const ageNs = completeNs - death.atNs;
       // Those behind it are younger still.
       if (ageNs < leastWaitNs) break;
-      const spoken = death.cookie !== null && this.#words.has(death.cookie);
-      if (!spoken && ageNs < mostWaitNs) continue;
+      const cookie = death.cookie ?? this.#writer.listedOf(death)?.cookie ?? null;
+      const spoken = cookie !== null && this.#words.has(cookie);
+      if (!spoken && ageNs < (death.errno === null ? mostWaitNs : mostWaitForErrorNs)) continue;
       this.#waiting.delete(death);
       this.#finder.settle(death);
       const listed = this.#writer.listedOf(death);
-      const word = death.cookie === null ? null : this.#words.take(death.cookie);
+      const word = cookie === null ? null : this.#words.take(cookie);
       written.push(this.#writer.write(death, listed, word));
       if (listed !== null) this.#keeper.remove(listed);
     }

@@ -1,0 +1,124 @@
+import type { Obituary } from "../../host/watch/obituary.js";
+import { bytesText } from "../bytes-text.js";
+import { shortDuration } from "../ls-cells.js";
+import { paint, type Style, type Terminal } from "../output.js";
+
+interface LineColumn {
+  readonly title: string;
+  readonly align?: "right";
+  /** What most lines need; a longer text moves the rest of its line, and nothing is ever cut. */
+  readonly width: number;
+  readonly text: (obituary: Obituary) => string;
+}
+
+const styles: Readonly<Record<string, Style>> = {
+  silent: "red",
+  unresponsive: "red",
+  unreachable: "red",
+  reset: "yellow",
+  closed: "green",
+};
+
+/** Lines come one at a time, so that the columns cannot be made to fit them: they keep the widest text that they have seen. */
+export class LineWriter {
+  readonly #terminal: Terminal;
+  readonly #columns: readonly LineColumn[];
+  readonly #widths: number[];
+
+  /** @param ownNamespace what obituaries call the namespace that needs no naming; null: each names its own. */
+  constructor(terminal: Terminal, withDate: boolean, ownNamespace: string | null) {
+    this.#terminal = terminal;
+    this.#columns = columns(withDate, ownNamespace);
+    this.#widths = this.#columns.map(({ title, width }) => Math.max(title.length, width));
+  }
+
+  titles(): string {
+    const titles = this.#columns.map(({ title }, index) => this.#fit(title, index));
+    return paint(this.#terminal, "dim", [...titles, "WHY"].join("  "));
+  }
+
+  line(obituary: Obituary): string {
+    const { verdict } = obituary;
+    const cells = this.#columns.map(({ title, text }, index) => {
+      const fitted = this.#fit(text(obituary), index);
+      const style = title === "VERDICT" ? styles[verdict.state] : undefined;
+      return style === undefined ? fitted : paint(this.#terminal, style, fitted);
+    });
+    return [...cells, sentence(obituary)].join("  ");
+  }
+
+  #fit(text: string, index: number): string {
+    const width = Math.max(this.#widths[index] ?? 0, text.length);
+    this.#widths[index] = Math.min(width, mostWidth);
+    return this.#columns[index]?.align === "right" ? text.padStart(width) : text.padEnd(width);
+  }
+}
+
+/** One IPv6 connection between long addresses must not push all later lines off the screen. */
+const mostWidth = 48;
+
+function columns(withDate: boolean, ownNamespace: string | null): readonly LineColumn[] {
+  return [
+    { title: "TIME", width: withDate ? 19 : 8, text: ({ at }) => localTime(new Date(at), withDate) },
+    { title: "VERDICT", width: 12, text: verdictText },
+    {
+      title: "UNNOTICED",
+      width: 9,
+      align: "right",
+      text: ({ verdict: { detectedAfterMs } }) =>
+        detectedAfterMs === null ? "-" : shortDuration(detectedAfterMs),
+    },
+    { title: "TIMER", width: 12, text: ({ verdict: { timer } }) => (timer === "none" ? "-" : timer) },
+    { title: "PROCESS", width: 16, text: processText },
+    { title: "CONNECTION", width: 34, text: (obituary) => connectionText(obituary, ownNamespace) },
+    { title: "WAS", width: 11, text: ({ state }) => state },
+    { title: "LIVED", width: 7, align: "right", text: lifetimeText },
+    { title: "SENT", width: 7, align: "right", text: ({ bytes }) => count(bytes?.sent) },
+    { title: "RECEIVED", width: 8, align: "right", text: ({ bytes }) => count(bytes?.received) },
+  ];
+}
+
+function localTime(at: Date, withDate: boolean): string {
+  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  return withDate ? `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}` : time;
+}
+
+function two(number: number): string {
+  return String(number).padStart(2, "0");
+}
+
+function verdictText({ verdict: { state, certainty } }: Obituary): string {
+  return certainty === "certain" ? state : `${state}?`;
+}
+
+function processText({ processes: [first, ...others] }: Obituary): string {
+  if (first === undefined) return "-";
+  // A program names itself, and may put what moves the cursor into its name.
+  const name = first.name.replaceAll(/\p{C}/gu, "?");
+  const more = new Set(others.map(({ pid }) => pid).filter((pid) => pid !== first.pid)).size;
+  return `${name} ${first.pid}${more === 0 ? "" : ` +${more}`}`;
+}
+
+function connectionText({ local, remote, direction, netns }: Obituary, ownNamespace: string | null): string {
+  const arrow = direction === "outgoing" ? "→" : direction === "incoming" ? "←" : "↔";
+  const where = netns === null || netns === ownNamespace ? "" : ` in ${netns}`;
+  return `${endpoint(local)} ${arrow} ${endpoint(remote)}${where}`;
+}
+
+function endpoint({ address, port }: Obituary["local"]): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function lifetimeText({ lifetimeMs, lifetimeAtLeast }: Obituary): string {
+  if (lifetimeMs === null) return "?";
+  return `${lifetimeAtLeast ? ">" : ""}${shortDuration(lifetimeMs)}`;
+}
+
+function count(bytes: number | undefined): string {
+  return bytes === undefined ? "?" : bytesText(bytes).replace(" ", "");
+}
+
+/** What else it could be, where that is not certain. */
+function sentence({ verdict: { sentence, couldAlsoBe } }: Obituary): string {
+  return couldAlsoBe.length === 0 ? sentence : `${sentence} Could also be: ${couldAlsoBe.join(", ")}.`;
+}
