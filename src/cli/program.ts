@@ -12,6 +12,7 @@ Exit status: 0 done; 1 findings that --check asked to fail on; 2 bad usage or in
 const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["plan", async () => (await import("./plan.js")).planCommand()],
   ["ls", async () => (await import("./ls.js")).lsCommand()],
+  ["advise", async () => (await import("./advise.js")).adviseCommand()],
   ["set", async () => (await import("./set.js")).setCommand()],
   ["kill", async () => (await import("./kill.js")).killCommand()],
   ["sysctl", async () => (await import("./sysctl.js")).sysctlCommand()],
