@@ -63,7 +63,9 @@ function aboutLines({
     ...(ports.length === 0 ? [] : [`listens on port ${listed(ports)}`]),
     ...(connections.withinHost === 0
       ? []
-      : [`${connections.withinHost} connections within this host, which no network can cut`]),
+      : [
+          `${connections.withinHost} connection${connections.withinHost === 1 ? "" : "s"} within this host, which no network can cut`,
+        ]),
   ];
 }
 
@@ -107,7 +109,9 @@ function wayLines(
     ...commands.map((command) => `     ${paint(terminal, "cyan", command)}`),
     wrap(terminal, printable(why), "   "),
     ...limits.map((limit) => hanging(terminal, printable(limit))),
-    ...(needs === null ? [] : [wrap(terminal, `Needs ${needs}: run it as root.`, "   ")]),
+    ...(needs === null || process.geteuid?.() === 0
+      ? []
+      : [wrap(terminal, `Needs ${needs}: run it as root.`, "   ")]),
   ];
 }
 

@@ -2,7 +2,7 @@ import { configurationWay } from "./configuration-way.js";
 import type { ProgramFacts } from "./facts.js";
 import { policyWay } from "./policy-way.js";
 import { runWay } from "./run-way.js";
-import { setWay } from "./set-way.js";
+import { setWay, watchWay } from "./set-way.js";
 import type { Impossible, Way, WayRequest } from "./way.js";
 
 export interface Advice {
@@ -21,7 +21,7 @@ export interface Advice {
  * @example decide(examineProgram(4711, 35_000), { words: ["--detect", "35s"], settings, within: "35s" }).ways[0]?.commands
  */
 export function decide(facts: ProgramFacts, request: WayRequest): Advice {
-  const answers = [configurationWay, policyWay, runWay, setWay].map((way) => way(facts, request));
+  const answers = [configurationWay, policyWay, runWay, setWay, watchWay].map((way) => way(facts, request));
   const ways = answers.filter((answer) => answer !== null && "commands" in answer);
   return {
     finding: findingOf(facts, request),

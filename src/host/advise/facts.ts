@@ -47,3 +47,8 @@ export interface StartCommand {
   /** The folder in which they mean what they meant. */
   readonly folder: string;
 }
+
+/** Whether it is in a cgroup that a policy can be added to: one that is not the whole machine's. */
+export function hasOwnCgroup({ cgroup }: ProgramFacts): boolean {
+  return cgroup !== null && cgroup.path !== "/";
+}

@@ -29,7 +29,7 @@ export function policyWay(facts: ProgramFacts, request: WayRequest): Way | Impos
     ],
     why: `The kernel sets every connection to come, in either direction, whoever opens it there; the program is neither changed nor restarted.${unaware}`,
     limits: [
-      `connections that are open already keep what they have: for those, set`,
+      "connections that are open already keep what they have: for those, set",
       until,
       ...(cgroup.policy === null
         ? []
@@ -66,7 +66,7 @@ function placeOf(
     return {
       what: `its service, ${service}`,
       words: ["--service", service],
-      until: `${stops("the service stops")}; to have it at each: ExecStartPost=+deadpeer policy add …`,
+      until: `${stops("the service stops")}; ExecStartPost=+ with this command, in the unit, adds it then`,
     };
   if (userService !== null)
     return {

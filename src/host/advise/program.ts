@@ -40,8 +40,15 @@ const rabbit: KnownProgram = {
 
 /** @example identifyProgram({ executable: { path: "/usr/bin/python3.11" }, arguments: ["python3", "app.py"], … }).name // "python3 (app.py)" */
 export function identifyProgram(signs: ProgramSigns): ProgramIdentity {
-  const base = baseName(signs.executable?.path ?? signs.arguments[0]?.split(" ")[0] ?? "") || signs.name;
-  const found = knownPrograms.find(({ names }) => names.test(base)) ?? null;
+  // Under its first word a program that is several in one knows which it shall be: Debian's redis-server is a link to
+  // redis-check-rdb. Programs that show their state to ps(1) begin with their name.
+  const names = [
+    baseName(signs.executable?.path ?? ""),
+    baseName(signs.arguments[0]?.split(/[ :]/)[0] ?? ""),
+    signs.name,
+  ].filter((name) => name !== "");
+  const base = names.find((name) => programOf(name) !== null) ?? names[0] ?? "";
+  const found = programOf(base);
   const known =
     found?.id === "erlang" && signs.arguments.some((word) => word.includes("rabbit")) ? rabbit : found;
   const script = known?.kind === "runtime" ? scriptOf(known.id, signs.arguments) : null;
@@ -52,6 +59,10 @@ export function identifyProgram(signs: ProgramSigns): ProgramIdentity {
     target: known === null ? (signs.elf?.language ?? (signs.elf === null ? null : "c")) : known.target,
     inSource: known?.kind !== "program",
   };
+}
+
+function programOf(name: string): KnownProgram | null {
+  return knownPrograms.find(({ names }) => names.test(name)) ?? null;
 }
 
 function baseName(path: string): string {

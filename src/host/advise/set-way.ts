@@ -1,4 +1,4 @@
-import type { ProgramFacts } from "./facts.js";
+import { hasOwnCgroup, type ProgramFacts } from "./facts.js";
 import { listed, namedAtMost } from "./family.js";
 import { command, type Way, type WayRequest } from "./way.js";
 
@@ -19,11 +19,28 @@ export function setWay(facts: ProgramFacts, request: WayRequest): Way | null {
         : ""
     }${shared === 0 ? "" : ` ${shared} of the sockets are held by several processes; each is set once.`}`,
     limits: [
-      `it reaches what lives now: connections that the program opens later are as the program makes them, unless it goes on looking: ${command([...words.filter((word) => word !== "--listeners"), "--watch"], request)}`,
+      "connections that the program opens later are as the program makes them",
       "a program that sets its sockets again puts its own values back",
     ],
-    needs: facts.isForeign ? "CAP_SYS_PTRACE over the process" : null,
+    needs: needsOf(facts),
   };
+}
+
+/** The same again and again, where there can be no policy. */
+export function watchWay(facts: ProgramFacts, request: WayRequest): Way | null {
+  if (hasOwnCgroup(facts)) return null;
+  return {
+    kind: "watch",
+    title: "From now on, by looking again and again",
+    commands: [command(["set", ...filterWords(facts), "--watch"], request)],
+    why: "Without a cgroup of its own there is no policy for it; this sets its new connections within a second, as long as it runs.",
+    limits: ["a connection that is younger than a second is as the program made it"],
+    needs: needsOf(facts),
+  };
+}
+
+function needsOf({ isForeign }: ProgramFacts): string | null {
+  return isForeign ? "CAP_SYS_PTRACE over the process" : null;
 }
 
 /** Which sockets are meant, in words that outlive a worker where there are such. */

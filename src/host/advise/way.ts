@@ -7,7 +7,7 @@ export interface Way {
    * `configuration`: the program's own. `source`: of a program that a known runtime runs. `library`: source too, of a compiled program
    * of which nothing more is known.
    */
-  readonly kind: "configuration" | "source" | "library" | "policy" | "run" | "set";
+  readonly kind: "configuration" | "source" | "library" | "policy" | "run" | "set" | "watch";
   readonly title: string;
   /** To be pasted into a shell, one after the other. */
   readonly commands: readonly string[];
