@@ -10,6 +10,7 @@ const commands = [
   [],
   ["plan"],
   ["ls"],
+  ["advise"],
   ["set"],
   ["kill"],
   ["sysctl"],

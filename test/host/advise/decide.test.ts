@@ -52,6 +52,10 @@ function commandOf(advice: Advice, kind: Way["kind"]): string | undefined {
   return advice.ways.find((way) => way.kind === kind)?.commands[0];
 }
 
+function setCommand(more: Partial<ProgramFacts>): string | undefined {
+  return commandOf(advise(more), "set");
+}
+
 describe("which ways, in which order", () => {
   for (const [what, facts, kinds] of [
     ["a known server that is a service", redis, ["configuration", "policy", "set"]],
@@ -155,15 +159,14 @@ describe("the commands", () => {
     const netns = "/proc/4711/ns/net";
     const few = [4711, 4712];
     const many = Array.from({ length: 9 }, (_, index) => 4711 + index);
-    const of = (more: Partial<ProgramFacts>): string | undefined => commandOf(advise(more), "set");
-    assert.equal(of({ connections: listening }), "deadpeer set --pid 4711 --listeners --detect 35s");
+    assert.equal(setCommand({ connections: listening }), "deadpeer set --pid 4711 --listeners --detect 35s");
     assert.equal(
-      of({ family: few, netns }),
+      setCommand({ family: few, netns }),
       `deadpeer set --pid 4711 --pid 4712 --netns ${netns} --detect 35s`,
     );
-    assert.equal(of({ family: many }), "deadpeer set --process app --detect 35s");
+    assert.equal(setCommand({ family: many }), "deadpeer set --process app --detect 35s");
     assert.equal(
-      of({ ...redis, family: many, netns }),
+      setCommand({ ...redis, family: many, netns }),
       `deadpeer set --cgroup /system.slice/redis-server.service --netns ${netns} --detect 35s`,
     );
   });

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { type ElfFacts, type ReadAt, readElf } from "../../../src/host/advise/elf.js";
 import { without } from "../../plan/snippets/programs.js";
 
@@ -67,17 +67,19 @@ function elfFile({ wide, little, interpreter, note }: Headers): Buffer {
 
 const layouts = [true, false].flatMap((wide) => [true, false].map((little) => ({ wide, little })));
 
+function factsOf(headers: Headers): ElfFacts | null {
+  return readElf(reading(elfFile(headers)));
+}
+
 describe("readElf", () => {
   for (const layout of layouts) {
     const name = `${layout.wide ? 64 : 32} bits, ${layout.little ? "little" : "big"} endian`;
     test(`${name}: what the program headers say`, () => {
-      const facts = (more: Partial<Headers>): ElfFacts | null =>
-        readElf(reading(elfFile({ ...layout, ...more })));
       const none = { linking: "static", interpreter: null, libc: null, language: null };
-      assert.deepEqual(facts({}), none);
-      assert.deepEqual(facts({ note: ["GNU", 1] }), { ...none, libc: "glibc" });
-      assert.deepEqual(facts({ note: ["GNU", 3] }), none);
-      assert.deepEqual(facts({ note: ["Go", 4] }), { ...none, language: "go" });
+      assert.deepEqual(factsOf(layout), none);
+      assert.deepEqual(factsOf({ ...layout, note: ["GNU", 1] }), { ...none, libc: "glibc" });
+      assert.deepEqual(factsOf({ ...layout, note: ["GNU", 3] }), none);
+      assert.deepEqual(factsOf({ ...layout, note: ["Go", 4] }), { ...none, language: "go" });
       for (const [interpreter, libc] of [
         ["/lib64/ld-linux-x86-64.so.2", "glibc"],
         ["/lib/ld-linux-aarch64.so.1", "glibc"],
@@ -86,7 +88,12 @@ describe("readElf", () => {
         ["/lib/ld-musl-x86_64.so.1", "musl"],
         ["/system/bin/linker64", null],
       ] as const)
-        assert.deepEqual(facts({ interpreter }), { linking: "dynamic", interpreter, libc, language: null });
+        assert.deepEqual(factsOf({ ...layout, interpreter }), {
+          linking: "dynamic",
+          interpreter,
+          libc,
+          language: null,
+        });
     });
   }
 
@@ -128,72 +135,57 @@ describe("readElf", () => {
   });
 });
 
+/** What gcc, go or rustc makes of the smallest program. */
+function built(folder: string, source: string, text: string, ...command: readonly string[]): ElfFacts | null {
+  writeFileSync(join(folder, source), text);
+  const [program = "", ...args] = command;
+  const env = {
+    ...process.env,
+    GOCACHE: join(folder, "cache"),
+    GOFLAGS: "-mod=mod",
+    GOPROXY: "off",
+    CGO_ENABLED: "0",
+  };
+  execFileSync(program, [...args, "-o", "out", source], {
+    cwd: folder,
+    env,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  return readElf(reading(readFileSync(join(folder, "out"))));
+}
+
 describe("readElf of what compilers really make", () => {
   const folder = mkdtempSync(join(tmpdir(), "deadpeer-elf-"));
   after(() => rmSync(folder, { recursive: true, force: true }));
-  const built = (
-    source: string,
-    text: string,
-    command: (out: string) => readonly string[],
-  ): ElfFacts | null => {
-    writeFileSync(join(folder, source), text);
-    const out = join(folder, "out");
-    const [program = "", ...args] = command(out);
-    const env = {
-      ...process.env,
-      GOCACHE: join(folder, "cache"),
-      GOFLAGS: "-mod=mod",
-      GOPROXY: "off",
-      CGO_ENABLED: "0",
-    };
-    execFileSync(program, args, { cwd: folder, env, stdio: ["ignore", "ignore", "pipe"] });
-    return readElf(reading(readFileSync(out)));
-  };
-  const c = "int main(void) { return 0; }\n";
-  const dynamic = (language: ElfFacts["language"]): Omit<ElfFacts, "interpreter"> => ({
-    linking: "dynamic",
-    libc: "glibc",
-    language,
-  });
+  const dynamic = { linking: "dynamic", libc: "glibc" };
 
-  test("gcc: dynamic, static, static and position independent, stripped of all that can go", {
-    skip: without("gcc"),
-  }, () => {
-    const of = (...options: readonly string[]): ElfFacts | null =>
-      built("one.c", c, (out) => ["gcc", ...options, "-o", out, "one.c"]);
-    const { interpreter, ...facts } = of() ?? { interpreter: null };
+  test("gcc: dynamic, and static in each way, stripped of all that can go", { skip: without("gcc") }, () => {
+    const c = "int main(void) { return 0; }\n";
+    const { interpreter, ...facts } = built(folder, "one.c", c, "gcc") ?? { interpreter: null };
     assert.match(interpreter ?? "", /\/ld-linux/);
-    assert.deepEqual(facts, dynamic(null));
-    const alone = { linking: "static", interpreter: null, libc: "glibc", language: null };
-    assert.deepEqual(of("-static"), alone);
-    assert.deepEqual(of("-static-pie"), alone);
-    assert.deepEqual(of("-static", "-s"), alone);
+    assert.deepEqual(facts, { ...dynamic, language: null });
+    for (const options of [["-static"], ["-static-pie"], ["-static", "-s"]])
+      assert.deepEqual(built(folder, "one.c", c, "gcc", ...options), {
+        linking: "static",
+        interpreter: null,
+        libc: "glibc",
+        language: null,
+      });
   });
 
   test("go, also without symbols", { skip: without("go") }, () => {
-    const of = (...options: readonly string[]): ElfFacts | null =>
-      built("one.go", "package main\nfunc main() {}\n", (out) => [
-        "go",
-        "build",
-        ...options,
-        "-o",
-        out,
-        "one.go",
-      ]);
     const go = { linking: "static", interpreter: null, libc: null, language: "go" };
-    assert.deepEqual(of(), go);
-    assert.deepEqual(of("-ldflags=-s -w"), go);
+    for (const options of [[], ["-ldflags=-s -w"]])
+      assert.deepEqual(
+        built(folder, "one.go", "package main\nfunc main() {}\n", "go", "build", ...options),
+        go,
+      );
   });
 
   test("rustc", { skip: without("rustc") }, () => {
-    const { interpreter: _, ...facts } = built("one.rs", "fn main() {}\n", (out) => [
-      "rustc",
-      "-o",
-      out,
-      "one.rs",
-    ]) ?? {
+    const { interpreter: _, ...facts } = built(folder, "one.rs", "fn main() {}\n", "rustc") ?? {
       interpreter: null,
     };
-    assert.deepEqual(facts, dynamic("rust"));
+    assert.deepEqual(facts, { ...dynamic, language: "rust" });
   });
 });
