@@ -23,7 +23,7 @@ import { seenConnections } from "./connections.js";
 import { readElf } from "./elf.js";
 import type { CgroupFacts, ProgramFacts } from "./facts.js";
 import { identifyProgram } from "./program.js";
-import { residenceOf } from "./residence.js";
+import { residenceOf } from "../residence.js";
 import { startCommand } from "./start-command.js";
 
 /**

@@ -2,7 +2,7 @@ import type { Executable } from "../../kernel/process-facts.js";
 import type { ConnectionsSeen } from "./connections.js";
 import type { ElfFacts } from "./elf.js";
 import type { ProgramIdentity } from "./program.js";
-import type { Residence } from "./residence.js";
+import type { Residence } from "../residence.js";
 
 /** A running program, as far as it could be looked at. */
 export interface ProgramFacts {

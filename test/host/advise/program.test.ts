@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { knownPrograms } from "../../../src/host/advise/known-programs.js";
 import { identifyProgram } from "../../../src/host/advise/program.js";
-import { residenceOf } from "../../../src/host/advise/residence.js";
+import { residenceOf } from "../../../src/host/residence.js";
 import { scriptOf } from "../../../src/host/advise/script.js";
 import { snippetFor } from "../../../src/plan/snippets/index.js";
 import { shellWord } from "../../../src/host/shell-word.js";
