@@ -21,6 +21,7 @@ export const errorCodes = {
   "no-process": "a process that does not exist, or ended while it was read",
   "no-namespace": "a network namespace that does not exist",
   "no-cgroup": "a cgroup, service or container that does not exist, or has just ended",
+  "no-policy": "a policy that does not exist, or a cgroup that has none",
   "policy-exists": "a cgroup that has a policy already; the message says which",
   "file-conflict": "a file that deadpeer would write exists and is not deadpeer's",
   "heartbeat-protocol": "the peer of a heartbeat connection sent something that the protocol does not allow",

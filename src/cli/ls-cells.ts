@@ -115,7 +115,7 @@ function userTimeout(ms: number | null): string {
 }
 
 /** Settings are known by their seconds: 7200/75/9. */
-function seconds(ms: number): string {
+export function seconds(ms: number): string {
   return ms < 1_000 ? `${ms}ms` : `${Number((ms / 1_000).toFixed(1))}s`;
 }
 

@@ -12,6 +12,9 @@ Exit status: 0 done; 1 findings that --check asked to fail on; 2 bad usage or in
 const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["plan", async () => (await import("./plan.js")).planCommand()],
   ["ls", async () => (await import("./ls.js")).lsCommand()],
+  ["advise", async () => (await import("./advise.js")).adviseCommand()],
+  ["run", async () => (await import("./run.js")).runCommand()],
+  ["policy", async () => (await import("./policy.js")).policyCommand()],
   ["set", async () => (await import("./set.js")).setCommand()],
   ["kill", async () => (await import("./kill.js")).killCommand()],
   ["sysctl", async () => (await import("./sysctl.js")).sysctlCommand()],
@@ -26,6 +29,8 @@ async function createProgram([first = ""]: readonly string[]): Promise<Command> 
     .description(about)
     .version(packageVersion(), "-V, --version", "print the version")
     .helpCommand(false)
+    // What follows a program's name belongs to that program: run takes it as it stands.
+    .enablePositionalOptions()
     .showHelpAfterError(false);
   const asked = commands.get(first);
   const loading = asked === undefined ? [...commands.values()] : [asked];

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { several } from "./filter-options.js";
+import { whichConnections } from "./policy.js";
 import type { RunOptions } from "./run/run.js";
 import { settingsOptions } from "./settings-options.js";
 
@@ -21,11 +21,7 @@ export function runCommand(): Command {
     .argument("<program>", "looked for in PATH")
     .argument("[args...]", "its arguments, as they stand")
     .passThroughOptions();
-  return settingsOptions(command)
-    .optionsGroup("Which connections (several of one kind: any may fit; of both kinds: both must):")
-    .option("--only-unset", "leave alone what the program sets itself")
-    .option("--port <number>", "port of either end", several)
-    .option("--remote <addr[:port]>", "the peer's end: address, network (10.0.0.0/8), *:443", several)
+  return whichConnections(settingsOptions(command))
     .addHelpText("after", details)
     .action(async (program: string, args: string[], options: RunOptions) => {
       const { run } = await import("./run/run.js");

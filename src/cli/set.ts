@@ -22,7 +22,9 @@ export function setCommand(): Command {
   const command = new Command("set").description(
     "changes live sockets of running processes; --undo puts back what was there",
   );
-  settingsOptions(command).option("--off", "keepalive off and no user timeout");
+  settingsOptions(command)
+    .option("--off", "keepalive off and no user timeout")
+    .option("--only-unset", "leave alone what programs have chosen: keepalive that is on, a user timeout");
   return filterOptions(command)
     .option("--listeners", "listening sockets as well: what they accept inherits")
     .option("--all", "every connection; without it a filter is asked for")

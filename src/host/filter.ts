@@ -77,7 +77,8 @@ function statesOf({ state = [], listeners = false }: FilterOptions): readonly Tc
 /** /proc/sys/kernel/pid_max cannot be set higher (include/linux/threads.h: PID_MAX_LIMIT). */
 const pidLimit = 4_194_304;
 
-function parsePid(text: string): number {
+/** @throws DeadpeerError `bad-filter` for what is no process number. */
+export function parsePid(text: string): number {
   const pid = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
   if (pid >= 1 && pid <= pidLimit) return pid;
   throw new DeadpeerError("bad-filter", `--pid: "${text}" is not a process number`);

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { DeadpeerError } from "../errors.js";
 import { cgroupMount } from "./cgroups.js";
 import { processCgroup } from "./processes.js";
@@ -12,7 +12,7 @@ import { processCgroup } from "./processes.js";
  * @example ownCgroup() // "/sys/fs/cgroup/system.slice/ssh.service"
  */
 export function ownCgroup(): string | null {
-  const directory = join(cgroupMount(), processCgroup(process.pid) ?? "/");
+  const directory = resolve(cgroupMount(), `.${processCgroup(process.pid) ?? "/"}`);
   // Path and mount may count from different roots, so a look tells more than a calculation.
   return processesIn(directory)?.includes(process.pid) === true ? directory : null;
 }

@@ -13,7 +13,7 @@ export function cgroupMount(): string {
   if (mount !== undefined) return mount.path;
   throw new DeadpeerError(
     "feature-missing",
-    "no cgroup v2 tree is mounted here (Linux 4.5 and later have it)",
+    "no cgroup v2 tree is mounted here; Linux 4.5 and later have it: mount -t cgroup2 none /mnt",
   );
 }
 

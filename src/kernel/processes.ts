@@ -123,7 +123,7 @@ const PF_KTHREAD = 0x200000;
 function hasDescriptors(pid: number): boolean {
   const status = readStat(pid);
   if (status === null) return false;
-  return status.state !== "Z" && (status.flags & PF_KTHREAD) === 0;
+  return status.state !== "Z" && !status.isKernelThread;
 }
 
 /**
@@ -142,12 +142,29 @@ export function pidNamespace(): number {
 }
 
 /** Some fields of /proc/PID/stat, see proc_pid_stat(5). */
-function readStat(pid: number): { state: string; flags: number; startTicks: number } | null {
+export interface ProcessStat {
+  readonly name: string;
+  /** `Z`: only its parent has not taken note of its end. */
+  readonly state: string;
+  readonly parent: number;
+  readonly isKernelThread: boolean;
+  readonly startTicks: number;
+}
+
+/** null if there is no such process. */
+export function readStat(pid: number): ProcessStat | null {
   const text = readProcFile(pid, "stat");
   if (text === null) return null;
   // The name stands in parentheses and may hold spaces and parentheses itself. What follows the last one starts at field 3.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { state: fields[0] ?? "", flags: Number(fields[6]), startTicks: Number(fields[19]) };
+  const nameEnd = text.lastIndexOf(")");
+  const fields = text.slice(nameEnd + 2).split(" ");
+  return {
+    name: text.slice(text.indexOf("(") + 1, nameEnd),
+    state: fields[0] ?? "",
+    parent: Number(fields[1]),
+    isKernelThread: (Number(fields[6]) & PF_KTHREAD) !== 0,
+    startTicks: Number(fields[19]),
+  };
 }
 
 /**
@@ -190,8 +207,8 @@ export function processCgroup(pid: number): string | null {
   return /^0::(.*)$/m.exec(readProcFile(pid, "cgroup") ?? "")?.[1] ?? null;
 }
 
-/** null if the process has ended, or hides. */
-function readProcFile(pid: number, file: string): string | null {
+/** A file of a process in /proc; null if the process has ended, or hides. */
+export function readProcFile(pid: number, file: string): string | null {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "utf8");
   } catch {

@@ -62,7 +62,7 @@ describe(`unmodified programs notice within ${detect} that they are cut off`, {
     network = await Network.create({ near: {}, far: {} });
     enter(network.host("near"));
     cast = new Cast(network, folder);
-    ways = new Ways(detect, network.host("near"));
+    ways = new Ways(detect);
     await startAll(cast, ways);
     looks.set("started", look());
     ways.set(pidsOf("already running, through set"));

@@ -1,10 +1,8 @@
-import { borrowSocket } from "../../src/kernel/pidfd.js";
-import { socketHolders } from "../../src/kernel/processes.js";
-import { readSettings, type SocketSettings, writeSettings } from "../../src/kernel/socket-options.js";
-import type { Host } from "../../src/lab/index.js";
-import { planDetection } from "../../src/plan/planner.js";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, rmdirSync } from "node:fs";
+import { cgroupDirectory } from "../../src/kernel/cgroups.js";
+import { cli } from "../support/checkout.js";
 import type { Launcher } from "./stage.js";
-import { establishedSockets } from "./near-sockets.js";
 
 export const wayNames = [
   "under run",
@@ -14,34 +12,55 @@ export const wayNames = [
 ] as const;
 export type WayName = (typeof wayNames)[number];
 
+/** The ways in which programs get the plan's settings, each by the command that a person would type. */
 export class Ways implements Disposable {
   readonly #detect: string;
-  constructor(detect: string, _near: Host) {
+  readonly #cgroup = cgroupDirectory(`/deadpeer-test-${process.pid}`);
+
+  /** For the sockets of the host that this thread has entered. */
+  constructor(detect: string) {
     this.#detect = detect;
+    mkdirSync(this.#cgroup);
+    deadpeer("policy", "add", "--cgroup", this.#cgroup, "--detect", detect);
   }
-  launcher(_way: WayName): Launcher {
-    return (command) => command;
-  }
-  set(pids: readonly number[]): [number, number, SocketSettings][] {
-    const { settings } = planDetection({ detectWithin: this.#detect });
-    const { holders } = socketHolders({ pids });
-    const undo: [number, number, SocketSettings][] = [];
-    for (const s of establishedSockets()) {
-      const [h] = holders.get(s.inode) ?? [];
-      if (h === undefined) continue;
-      using fd = borrowSocket(h.pid, h.fd);
-      undo.push([h.pid, h.fd, readSettings(fd.fd)]);
-      if (settings.keepalive)
-        writeSettings(fd.fd, { keepalive: settings.keepalive, userTimeoutMs: settings.userTimeoutMs });
-    }
-    return undo;
-  }
-  undo(undo: [number, number, SocketSettings][]): void {
-    for (const [pid, f, was] of undo) {
-      using fd = borrowSocket(pid, f);
-      writeSettings(fd.fd, { keepalive: was.keepalive, userTimeoutMs: was.userTimeoutMs });
-      if (!was.keepalive.enabled) writeSettings(fd.fd, { keepalive: null });
+
+  launcher(way: WayName): Launcher {
+    switch (way) {
+      case "under run":
+        return (command) => [process.execPath, cli, "run", "--detect", this.#detect, "--", ...command];
+      case "under a policy":
+        return (command) => [
+          "sh",
+          "-c",
+          `echo 0 >${this.#cgroup}/cgroup.procs && exec "$@"`,
+          "sh",
+          ...command,
+        ];
+      default:
+        return (command) => command;
     }
   }
-  [Symbol.dispose](): void {}
+
+  /** @returns the run that `undo` undoes. */
+  set(pids: readonly number[]): string {
+    const which = pids.flatMap((pid) => ["--pid", String(pid)]);
+    const { run } = JSON.parse(deadpeer("set", ...which, "--detect", this.#detect, "--json")) as {
+      run: string;
+    };
+    return run;
+  }
+
+  undo(run: string): void {
+    deadpeer("set", "--undo", run);
+  }
+
+  [Symbol.dispose](): void {
+    rmdirSync(this.#cgroup);
+  }
+}
+
+function deadpeer(...args: readonly string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`deadpeer ${args.join(" ")}: status ${status}: ${stderr}`);
+  return stdout;
 }

@@ -1,19 +1,18 @@
 import { DeadpeerError } from "../../errors.js";
 import { type FilterOptions, parseFilter } from "../../host/filter.js";
-import { type Repair, repair, type RepairOptions } from "../../host/repair/repair.js";
-import { formatDuration } from "../../plan/duration.js";
+import { repair, type RepairOptions } from "../../host/repair/repair.js";
 import type { SettingsChange } from "../../plan/settings.js";
 import { interruptible } from "../interrupt.js";
 import { note } from "../note.js";
 import type { SettingsOptions } from "../settings-options.js";
 import { defeating, givenNames, readSettingsRequest } from "../settings-request.js";
 import { sayGaps } from "./gaps.js";
-import { repairJson } from "./json.js";
-import { repairText } from "./report.js";
+import { printRepair, sayWaiting } from "./print.js";
 
 /** What commander collects for `deadpeer set`. */
 export interface SetOptions extends FilterOptions, SettingsOptions {
   readonly off?: boolean;
+  readonly onlyUnset?: boolean;
   readonly all?: boolean;
   readonly dryRun?: boolean;
   /** true: without an interval. */
@@ -35,6 +34,7 @@ export async function runSet(options: SetOptions): Promise<void> {
     filter: parseFilter(options),
     all: options.all ?? false,
     change: changeFrom(options),
+    onlyUnset: options.onlyUnset ?? false,
     label: label(),
     dryRun: options.dryRun ?? false,
     ...sayWaiting,
@@ -45,24 +45,9 @@ export async function runSet(options: SetOptions): Promise<void> {
     return;
   }
   const done = await interruptible((signal) => repair({ ...wanted, signal }));
-  print(done, options);
+  printRepair(done, options);
   sayGaps(done, wanted.filter ?? null);
 }
-
-function print(done: Repair, { json = false, dryRun = false }: SetOptions): void {
-  process.stdout.write(
-    json ? `${JSON.stringify(repairJson(done, !dryRun), null, 2)}\n` : repairText(done, dryRun),
-  );
-}
-
-/** What `set` may have to wait for. */
-export const sayWaiting = {
-  onWait: (): void => note("another deadpeer is changing sockets; waiting for it"),
-  onPatience: (peers: number, forMs: number): void =>
-    note(
-      `${peers} connection${peers === 1 ? " has" : "s have"} been silent for long: waiting for ${peers === 1 ? "its peer" : "their peers"} to answer, ${formatDuration(Math.ceil(forMs / 1_000) * 1_000)} at most`,
-    ),
-};
 
 function changeFrom(options: SetOptions): SettingsChange {
   if (options.off === true) return { keepalive: null, userTimeoutMs: 0 };
@@ -93,6 +78,11 @@ function refuseContradictions(options: SetOptions): void {
     throw new DeadpeerError(
       "bad-option",
       "--undo puts back what was there before a run, for all of its connections; it takes no filters and no settings",
+    );
+  if (off === true && options.onlyUnset === true)
+    throw new DeadpeerError(
+      "bad-option",
+      "--off switches off what programs have set; leave out --only-unset",
     );
   if (off === true && settings.length > 0)
     throw new DeadpeerError("bad-option", `--off leaves no meaning to ${settings.join(", ")}`);

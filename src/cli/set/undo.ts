@@ -6,7 +6,7 @@ import { pageOf } from "../ls-report.js";
 import { note } from "../note.js";
 import { table, wrap } from "../output.js";
 import { arrow, heldText } from "./report.js";
-import { sayWaiting } from "./run.js";
+import { sayWaiting } from "./print.js";
 
 interface UndoRequest {
   readonly dryRun?: boolean;

@@ -5,6 +5,7 @@ import {
   BPF_PROG_TYPE_CGROUP_SOCKOPT,
   BPF_PROG_TYPE_SOCK_OPS,
 } from "../../kernel/bpf/abi.js";
+import { requireBpfCapabilities } from "../../kernel/bpf/errors.js";
 import { createValue, readMapInfo, writeValue } from "../../kernel/bpf/maps.js";
 import { pidNamespace, processStartTicks } from "../../kernel/processes.js";
 import { attachNew, detachPolicy } from "./attach.js";
@@ -44,6 +45,7 @@ export interface AddedPolicy {
  */
 export function addPolicy(path: string, request: PolicyRequest, options: AddOptions = {}): AddedPolicy {
   checkRequest(request);
+  requireBpfCapabilities();
   return withCgroup(path, (cgroup) => {
     const [existing] = policiesOf(cgroup);
     if (existing !== undefined && options.replace !== true) throw policyExists(existing);

@@ -1,6 +1,7 @@
 import { DeadpeerError } from "../../errors.js";
 import { BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS } from "../../kernel/bpf/abi.js";
 import { attachedPrograms } from "../../kernel/bpf/cgroup-programs.js";
+import { requireBpfCapabilities } from "../../kernel/bpf/errors.js";
 import { openMap, readMapInfo, readValue } from "../../kernel/bpf/maps.js";
 import { openProgram, readProgramInfo } from "../../kernel/bpf/programs.js";
 import type { OwnedFd } from "../../kernel/fd.js";
@@ -29,6 +30,7 @@ export interface Policy extends PolicyRecord {
  * @example listPolicies().find(({ cgroup }) => cgroup === "/system.slice/nginx.service")?.counters.touched
  */
 export function listPolicies(): Policy[] {
+  requireBpfCapabilities();
   return allCgroups().flatMap((path) => {
     try {
       return withCgroup(path, policiesOf);
@@ -45,6 +47,7 @@ export function listPolicies(): Policy[] {
  * @throws DeadpeerError `no-cgroup`, `permission-denied`, `feature-missing`.
  */
 export function policyOf(path: string): Policy | null {
+  requireBpfCapabilities();
   return withCgroup(path, policiesOf)[0] ?? null;
 }
 

@@ -25,6 +25,17 @@ export function changed(held: HeldSettings, change: SettingsChange): HeldSetting
   return { keepalive: { ...held.keepalive, ...keepalive, enabled: true }, userTimeoutMs };
 }
 
+/**
+ * The part of a change that leaves alone what a program has chosen: whoever has switched keepalive on has also chosen its times, if
+ * only by leaving them to the system.
+ */
+export function unsetPart(held: HeldSettings, { keepalive, userTimeoutMs }: SettingsChange): SettingsChange {
+  return {
+    ...(keepalive === undefined || held.keepalive.enabled ? {} : { keepalive }),
+    ...(userTimeoutMs === undefined || held.userTimeoutMs > 0 ? {} : { userTimeoutMs }),
+  };
+}
+
 /** The five values in a fixed order; a journal's line is made of them. */
 export type HeldValues = readonly [
   enabled: 0 | 1,

@@ -1,16 +1,13 @@
 import { DeadpeerError } from "../../errors.js";
 import type { NetworkNamespace } from "../../kernel/namespaces.js";
-import type { SettingsChange } from "../../plan/settings.js";
 import { type ConnectionFilter, parseFilter } from "../filter.js";
 import { requireChoice } from "../selective.js";
 import { HostWalk, type Sight } from "../survey.js";
 import { lockRuns, runsFolder } from "./folder.js";
-import { isChanged, type RepairedConnection, Round } from "./round.js";
+import { isChanged, type RepairedConnection, Round, type WantedChange } from "./round.js";
 import { forgetEarlierBoots, RunWriter } from "./run.js";
 
-export interface RepairOptions {
-  /** What to change; settings of a plan are a change too. */
-  readonly change: SettingsChange;
+export interface RepairOptions extends WantedChange {
   /** Which connections; listeners too if it names their state: what they accept inherits. */
   readonly filter?: ConnectionFilter;
   /** Every connection is meant, and no filter says otherwise. */
@@ -59,7 +56,7 @@ export async function repair(options: RepairOptions): Promise<Repair> {
   using lock = options.dryRun === true ? null : await lockRuns(folder, signal, options.onWait);
   if (lock !== null) forgetEarlierBoots(folder);
   const journal = lock === null ? null : new RunWriter(folder, options.label ?? "repair");
-  using round = new Round(options.change, journal);
+  using round = new Round(options, journal);
   const walk = new HostWalk({ filter, ...(namespaces === undefined ? {} : { namespaces }) });
   const connections = await round.run(walk, options);
   if (round.wasCut) throw interrupted(connections, journal);

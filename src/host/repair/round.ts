@@ -10,10 +10,18 @@ import type { Connection, ConnectionDetection } from "../connection.js";
 import { type SeenSettings, settingsOfSocket } from "../seen-settings.js";
 import type { HostWalk } from "../survey.js";
 import { type Applied, Applier, type Change, type SettleOptions } from "./applier.js";
-import { changed, type HeldSettings, heldOf, isSame, valuesOf } from "./held.js";
+import { changed, type HeldSettings, heldOf, isSame, unsetPart, valuesOf } from "./held.js";
 import { reach } from "./reach.js";
 import type { RunEntry, RunWriter } from "./run.js";
 import { dangerOf, momentOf, withheld } from "./transition.js";
+
+/** What is asked for. */
+export interface WantedChange {
+  /** What to change; settings of a plan are a change too. */
+  readonly change: SettingsChange;
+  /** Leave alone what a program has chosen itself: keepalive that is on, a user timeout above 0. */
+  readonly onlyUnset?: boolean;
+}
 
 /** What came of one connection. */
 export interface RepairedConnection {
@@ -50,6 +58,7 @@ interface Ready {
 /** Changes what one walk over the host comes to. */
 export class Round implements Disposable {
   readonly #change: SettingsChange;
+  readonly #onlyUnset: boolean;
   readonly #journal: RunWriter | null;
   readonly #borrower = new Borrower();
   readonly #applier = new Applier(this.#borrower);
@@ -59,8 +68,9 @@ export class Round implements Disposable {
   #wasCut = false;
 
   /** @param journal where what was there is written down first; null: nothing is changed. */
-  constructor(change: SettingsChange, journal: RunWriter | null) {
+  constructor({ change, onlyUnset = false }: WantedChange, journal: RunWriter | null) {
     this.#change = change;
+    this.#onlyUnset = onlyUnset;
     this.#journal = journal;
   }
 
@@ -115,7 +125,7 @@ export class Round implements Disposable {
     try {
       const read = readSettings(fd.fd);
       const from = heldOf(read);
-      const to = changed(from, this.#change);
+      const to = changed(from, this.#onlyUnset ? unsetPart(from, this.#change) : this.#change);
       const seenWith = (settings: HeldSettings): ConnectionDetection =>
         place.assessments.of(socket, this.#seenWith(read, settings)).detection;
       attempt.read(from);

@@ -61,7 +61,7 @@ class RepairWatch {
 
   /** null: the caller's signal fired before anything was done. */
   async look(filter: ConnectionFilter): Promise<Repair | null> {
-    const { change, namespaces, signal, label = "repair", onWait } = this.#options;
+    const { namespaces, signal, label = "repair", onWait } = this.#options;
     using lock = await lockRuns(this.#folder, signal, onWait).catch(unlessAborted);
     if (lock === null) return null;
     const isFirst = this.#journal === null;
@@ -70,7 +70,7 @@ class RepairWatch {
       this.#journal = new RunWriter(this.#folder, label);
     }
     this.#seen.turn();
-    using round = new Round(change, this.#journal);
+    using round = new Round(this.#options, this.#journal);
     const walk = new HostWalk({
       filter,
       isWanted: (socket, place) => this.#seen.isNew(socket, place),

@@ -1,3 +1,4 @@
+import { requireBpfCapabilities } from "../../kernel/bpf/errors.js";
 import { joinCgroup } from "../../kernel/cgroup-changes.js";
 import { cgroupMount } from "../../kernel/cgroups.js";
 import { requireLinux } from "../../kernel/platform.js";
@@ -21,9 +22,10 @@ export async function enterRun(
 ): Promise<void> {
   requireLinux("cgroups");
   cgroupMount();
+  requireBpfCapabilities();
   const place = await makePlace(program, tell);
   try {
-    addPolicy(place.directory, request);
+    addPolicy(place.directory, request, { command: "run" });
     joinCgroup(place.directory);
   } catch (error) {
     await place.abandon();

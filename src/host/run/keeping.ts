@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { DeadpeerError } from "../../errors.js";
@@ -6,7 +7,7 @@ import { DeadpeerError } from "../../errors.js";
 const keeper = fileURLToPath(new URL("keeper.js", import.meta.url));
 
 /** Forks twice and lets go: the program that this process is to become must find no child that it did not start. */
-const launch = 'exec 3<&0; "$@" <&3 3<&- &';
+const launch = '"$@" <&3 3<&- &';
 
 /** The one who removes a cgroup when its last process has left. */
 export interface Keeper {
@@ -30,8 +31,12 @@ export async function startKeeper(): Promise<Keeper> {
     cwd: "/",
     detached: true,
     env,
-    stdio: ["pipe", "pipe", "ignore"],
+    // Not its stdin, which Node destroys as soon as the shell has ended.
+    stdio: ["ignore", "pipe", "ignore", "pipe"],
   });
+  const [, says, , hears] = child.stdio as unknown as [null, Socket, null, Socket];
+  // Stays open until this process becomes the program or ends, and does not keep it from ending.
+  hears.unref();
   const exited = new Promise<void>((resolve, reject) => {
     child.once("exit", () => resolve()).once("error", reject);
   });
@@ -39,20 +44,21 @@ export async function startKeeper(): Promise<Keeper> {
   try {
     // The shell is waited for, so that the program inherits no dead child either.
     await exited;
-    for await (const line of createInterface({ input: child.stdout })) {
+    for await (const line of createInterface({ input: says })) {
       name = line;
       break;
     }
   } catch (cause) {
     throw new DeadpeerError("tool-missing", `/bin/sh cannot be started: ${String(cause)}`, { cause });
   }
+  says.destroy();
   if (name === "")
     throw new DeadpeerError("tool-missing", `${process.execPath} cannot be started a second time`);
   return {
     name,
     keep: async (directory) => {
       await new Promise<void>((resolve, reject) => {
-        child.stdin.write(directory, (error) => (error ? reject(error) : resolve()));
+        hears.write(directory, (error) => (error ? reject(error) : resolve()));
       });
     },
   };

@@ -72,6 +72,23 @@ export function missingFor(operation: BpfOperation, has: BpfCircumstances["has"]
     );
 }
 
+/**
+ * Refuses before anything is begun what would surely be refused in its course, naming all that is missing at once.
+ *
+ * @throws DeadpeerError `permission-denied`.
+ */
+export function requireBpfCapabilities(has: BpfCircumstances["has"] = have): void {
+  // With CAP_SYS_ADMIN only trying tells: newer kernels ask for nothing else (bpf_net_capable).
+  if (has("CAP_SYS_ADMIN") !== "no") return;
+  const missing = new Set(
+    Object.keys(needs).flatMap((operation) => missingFor(operation as BpfOperation, has)),
+  );
+  throw new DeadpeerError(
+    "permission-denied",
+    `BPF programs on a cgroup need ${[...missing].join(", ")}; run as root`,
+  );
+}
+
 function whyDenied(operation: BpfOperation, { has, memoryLimit }: BpfCircumstances): string {
   const missing = missingFor(operation, has);
   if (missing.length > 0) return `needs ${missing.join(" and ")}; run as root`;
