@@ -99,9 +99,14 @@ export function readRuns(folder: string): Run[] {
     .sort((a, b) => a.monotonicMs - b.monotonicMs);
 }
 
-/** Removes the runs of earlier boots, where /run outlives one. */
+/** The files of runs of earlier boots, where /run outlives one: their sockets have ended. */
+export function earlierBoots(folder: string): string[] {
+  return runPaths(folder).filter((path) => readRun(path) === null);
+}
+
+/** Removes the runs of earlier boots. */
 export function forgetEarlierBoots(folder: string): void {
-  for (const path of runPaths(folder)) if (readRun(path) === null) removeDurably(path);
+  for (const path of earlierBoots(folder)) removeDurably(path);
 }
 
 function runPaths(folder: string): string[] {
