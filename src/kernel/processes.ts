@@ -208,10 +208,15 @@ export function isEmptyNamespace(id: number): boolean {
     try {
       if (readlinkSync(`/proc/${pid}/ns/pid`) === `pid:[${id}]`) return false;
     } catch (error) {
-      if (isDenied(error)) return false;
+      if (isDenied(error) && isNested(pid)) return false;
     }
   }
   return true;
+}
+
+/** Whether a process is in a PID namespace below this one: it has a number in each then (NSpid in proc_pid_status(5)). */
+function isNested(pid: number): boolean {
+  return /^NSpid:\s*\d+\s+\d/m.test(readProcFile(pid, "status") ?? "");
 }
 
 /** The inode number of the machine's first PID namespace, include/linux/proc_ns.h. */
