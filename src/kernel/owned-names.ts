@@ -1,4 +1,4 @@
-import { pidNamespace, processStartTicks } from "./processes.js";
+import { isEmptyNamespace, pidNamespace, processStartTicks } from "./processes.js";
 
 /**
  * What deadpeer leaves visible to others (namespaces, folders, cgroups, trace instances) is called
@@ -19,12 +19,32 @@ export function newOwnedName(kind: string): string {
   return `dp-${kind}-${process.pid}-${processStartTicks(process.pid) ?? 0}-${pidNamespace()}-${++made}`;
 }
 
-/**
- * Whether a name is one of this kind whose owner has ended. Other names are nobody's business here, nor are those of an owner in
- * another PID namespace, who shares a folder with us but cannot be looked for: a container's lab may well be alive.
- */
-export function isOrphaned(name: string, kind: string): boolean {
+/** Whose something is, by its name. */
+export interface Ownership {
+  readonly kind: string;
+  readonly pid: number;
+  /**
+   * `elsewhere`: its owner is, or was, in another PID namespace, where we cannot look for it. A container's lab may well be alive.
+   */
+  readonly owner: "alive" | "ended" | "elsewhere";
+}
+
+/** @returns null for a name that is nobody's business here. */
+export function ownershipOf(name: string): Ownership | null {
   const match = pattern.exec(name);
-  if (match === null || match[1] !== kind || Number(match[4]) !== pidNamespace()) return false;
-  return processStartTicks(Number(match[2])) !== Number(match[3]);
+  if (match === null) return null;
+  const [, kind = "", pid, startTicks, namespace] = match;
+  return { kind, pid: Number(pid), owner: ownerOf(Number(pid), Number(startTicks), Number(namespace)) };
+}
+
+function ownerOf(pid: number, startTicks: number, namespace: number): Ownership["owner"] {
+  if (namespace === pidNamespace()) return processStartTicks(pid) === startTicks ? "alive" : "ended";
+  // From outside all of them are seen, and one without a process has ended with everybody in it.
+  return isEmptyNamespace(namespace) ? "ended" : "elsewhere";
+}
+
+/** Whether a name is one of this kind whose owner has ended. */
+export function isOrphaned(name: string, kind: string): boolean {
+  const ownership = ownershipOf(name);
+  return ownership?.kind === kind && ownership.owner === "ended";
 }

@@ -198,6 +198,27 @@ export function seesKernelNumbers(): boolean {
   return pidNamespace() === PROC_PID_INIT_INO;
 }
 
+/**
+ * Whether no process is in a PID namespace of this inode number any more. Only where all processes of the machine can be seen and
+ * looked at; otherwise false.
+ */
+export function isEmptyNamespace(id: number): boolean {
+  if (!seesKernelNumbers()) return false;
+  for (const pid of processIds()) {
+    try {
+      if (readlinkSync(`/proc/${pid}/ns/pid`) === `pid:[${id}]`) return false;
+    } catch (error) {
+      if (isDenied(error) && isNested(pid)) return false;
+    }
+  }
+  return true;
+}
+
+/** Whether a process is in a PID namespace below this one: it has a number in each then (NSpid in proc_pid_status(5)). */
+function isNested(pid: number): boolean {
+  return /^NSpid:\s*\d+\s+\d/m.test(readProcFile(pid, "status") ?? "");
+}
+
 /** The inode number of the machine's first PID namespace, include/linux/proc_ns.h. */
 const PROC_PID_INIT_INO = 0xefff_fffc;
 

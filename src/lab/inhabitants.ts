@@ -2,12 +2,12 @@ import { currentNamespace, namespaceAt } from "../kernel/namespaces.js";
 import { processIds, processNamespace } from "../kernel/processes.js";
 
 /**
- * Kills every process inside these namespaces, whoever started it: what a program has left behind in the background, a shell that a
- * person has opened. A process keeps its namespace alive, name or no name.
+ * Every process inside these namespaces, whoever started it: what a program has left behind in the background, a shell that a person
+ * has opened.
  *
  * @param names as `ip netns` knows them; those that are gone already are passed over.
  */
-export function killInhabitants(names: readonly string[]): void {
+export function inhabitantsOf(names: readonly string[]): number[] {
   const ids = new Set<string>();
   for (const name of names) {
     try {
@@ -18,13 +18,25 @@ export function killInhabitants(names: readonly string[]): void {
   }
   // Somebody may be sweeping from a shell that a killed lab had opened.
   ids.delete(currentNamespace().id);
-  if (ids.size === 0) return;
-  for (const pid of processIds()) {
+  if (ids.size === 0) return [];
+  return processIds().filter((pid) => {
     try {
       const id = processNamespace(pid);
-      if (id !== null && ids.has(id)) process.kill(pid, "SIGKILL");
+      return id !== null && ids.has(id);
     } catch {
-      // It has ended meanwhile, or may not be looked at: a lab's processes may.
+      // It may not be looked at: a lab's processes may.
+      return false;
+    }
+  });
+}
+
+/** Kills the inhabitants: a process keeps its namespace alive, name or no name. */
+export function killInhabitants(names: readonly string[]): void {
+  for (const pid of inhabitantsOf(names)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended meanwhile.
     }
   }
 }

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import { filePieces } from "../../capture/index.js";
 import { DeadpeerError } from "../../errors.js";
+import { newOwnedName } from "../../kernel/owned-names.js";
 
 /** Pieces in which a file is read. */
 const chunkBytes = 1 << 20;
@@ -100,7 +101,8 @@ export async function withRereadable<T>(
   work: (source: Source & { path: string }) => Promise<T>,
 ): Promise<T> {
   if (source.path !== null) return work({ ...source, path: source.path });
-  const folder = mkdtempSync(join(tmpdir(), "deadpeer-explain-"));
+  // Named for `cleanup`, which finds it if we are killed.
+  const folder = mkdtempSync(join(tmpdir(), `${newOwnedName("explain")}-`));
   try {
     const path = join(folder, "capture");
     return await work({ ...keeping(source, path), path });

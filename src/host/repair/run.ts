@@ -99,14 +99,14 @@ export function readRuns(folder: string): Run[] {
     .sort((a, b) => a.monotonicMs - b.monotonicMs);
 }
 
-/** Removes the runs of earlier boots, where /run outlives one. */
-export function forgetEarlierBoots(folder: string): void {
-  for (const path of runPaths(folder)) if (headOf(path, linesOf(path)) === null) removeDurably(path);
+/** The files of runs of earlier boots, where /run outlives one: their sockets have ended. */
+export function earlierBoots(folder: string): string[] {
+  return runPaths(folder).filter((path) => readRun(path) === null);
 }
 
-/** Whether there may be a run to undo. */
-export function hasRuns(folder: string): boolean {
-  return runPaths(folder).length > 0;
+/** Removes the runs of earlier boots. */
+export function forgetEarlierBoots(folder: string): void {
+  for (const path of earlierBoots(folder)) removeDurably(path);
 }
 
 function runPaths(folder: string): string[] {
@@ -122,30 +122,27 @@ function runPaths(folder: string): string[] {
 
 /** null: of an earlier boot. */
 function readRun(path: string): Run | null {
-  const lines = linesOf(path);
-  const head = headOf(path, lines);
-  if (head === null) return null;
-  const entries = lines.slice(1).map(parsed);
-  if (!entries.every(isEntry)) throw conflict(path);
-  const { id, at, monotonicMs, label } = head;
-  return { id, at, monotonicMs, label, entries };
-}
-
-/** What stands behind the last line's end was being written when its writer was killed, and was not acted on. */
-function linesOf(path: string): string[] {
+  let text: string;
   try {
-    return readFileSync(path, "utf8").split("\n").slice(0, -1);
+    text = readFileSync(path, "utf8");
   } catch (error) {
     throw fileError(error, "read", path);
   }
-}
-
-/** null: of an earlier boot, or nothing was written yet. */
-function headOf(path: string, [first]: readonly string[]): RunHead | null {
-  if (first === undefined) return null;
+  // What stands behind the last line's end was being written when its writer was killed, and was not acted on.
+  const [first = "", ...rest] = text
+    .slice(0, text.lastIndexOf("\n") + 1)
+    .split("\n")
+    .slice(0, -1);
   const head = parsed(first);
-  if (!isHead(head)) throw conflict(path);
-  return head.bootId === bootId() ? head : null;
+  if (!isHead(head)) {
+    if (first === "") return null;
+    throw conflict(path);
+  }
+  if (head.bootId !== bootId()) return null;
+  const entries = rest.map(parsed);
+  if (!entries.every(isEntry)) throw conflict(path);
+  const { id, at, monotonicMs, label } = head;
+  return { id, at, monotonicMs, label, entries };
 }
 
 function conflict(path: string): DeadpeerError {

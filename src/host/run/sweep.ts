@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import { DeadpeerError } from "../../errors.js";
 import { cgroupsBelow, isPopulated, removeCgroup } from "../../kernel/cgroup-changes.js";
 import { cgroupMount } from "../../kernel/cgroups.js";
-import { isOrphanedRun } from "./names.js";
+import { isOrphanedRun, isRun } from "./names.js";
 
 /** The cgroup of a `run` that nobody will remove. */
 export interface LeftRun {
@@ -18,15 +18,20 @@ export interface LeftRun {
  * @throws DeadpeerError `permission-denied`.
  */
 export function sweepRuns({ dryRun = false }: { readonly dryRun?: boolean } = {}): LeftRun[] {
-  return orphans().map((directory) => ({
+  return cgroupsNamed(isOrphanedRun).map((directory) => ({
     directory,
     inUse: dryRun ? isPopulated(directory) === true : !removeCgroup(directory),
   }));
 }
 
-function orphans(): string[] {
+/** The cgroups of runs that somebody will remove when their program has ended. */
+export function livingRuns(): string[] {
+  return cgroupsNamed((name) => isRun(name) && !isOrphanedRun(name));
+}
+
+function cgroupsNamed(isMeant: (name: string) => boolean): string[] {
   try {
-    return [...cgroupsBelow(cgroupMount())].filter((directory) => isOrphanedRun(basename(directory)));
+    return [...cgroupsBelow(cgroupMount())].filter((directory) => isMeant(basename(directory)));
   } catch (error) {
     if (error instanceof DeadpeerError && error.code === "feature-missing") return [];
     throw error;

@@ -1,5 +1,5 @@
 import { DeadpeerError } from "../../errors.js";
-import { isOrphaned } from "../../kernel/owned-names.js";
+import { isOrphaned, ownershipOf } from "../../kernel/owned-names.js";
 import { Tracefs } from "../../kernel/trace/tracefs.js";
 import { removeInstance } from "../../kernel/trace/trace-instance.js";
 import { instanceKind } from "./trace-source.js";
@@ -13,6 +13,15 @@ import { instanceKind } from "./trace-source.js";
 export function orphanedWatches(): string[] {
   using tracefs = Tracefs.open();
   return orphans(tracefs);
+}
+
+/** The trace instances of watches whose process lives, or may live. */
+export function livingWatches(): string[] {
+  using tracefs = Tracefs.open();
+  return tracefs.instances().filter((name) => {
+    const ownership = ownershipOf(name);
+    return ownership?.kind === instanceKind && ownership.owner !== "ended";
+  });
 }
 
 /**
