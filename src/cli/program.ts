@@ -18,6 +18,7 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["set", async () => (await import("./set.js")).setCommand()],
   ["kill", async () => (await import("./kill.js")).killCommand()],
   ["sysctl", async () => (await import("./sysctl.js")).sysctlCommand()],
+  ["watch", async () => (await import("./watch.js")).watchCommand()],
   ["cleanup", async () => (await import("./cleanup.js")).cleanupCommand()],
   ["explain", async () => (await import("./explain.js")).explainCommand()],
   ["lab", async () => (await import("./lab.js")).labCommand()],

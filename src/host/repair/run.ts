@@ -101,12 +101,17 @@ export function readRuns(folder: string): Run[] {
 
 /** The files of runs of earlier boots, where /run outlives one: their sockets have ended. */
 export function earlierBoots(folder: string): string[] {
-  return runPaths(folder).filter((path) => readRun(path) === null);
+  return runPaths(folder).filter((path) => headOf(path, linesOf(path)) === null);
 }
 
 /** Removes the runs of earlier boots. */
 export function forgetEarlierBoots(folder: string): void {
   for (const path of earlierBoots(folder)) removeDurably(path);
+}
+
+/** Whether there may be a run to undo. */
+export function hasRuns(folder: string): boolean {
+  return runPaths(folder).length > 0;
 }
 
 function runPaths(folder: string): string[] {
@@ -122,27 +127,30 @@ function runPaths(folder: string): string[] {
 
 /** null: of an earlier boot. */
 function readRun(path: string): Run | null {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    throw fileError(error, "read", path);
-  }
-  // What stands behind the last line's end was being written when its writer was killed, and was not acted on.
-  const [first = "", ...rest] = text
-    .slice(0, text.lastIndexOf("\n") + 1)
-    .split("\n")
-    .slice(0, -1);
-  const head = parsed(first);
-  if (!isHead(head)) {
-    if (first === "") return null;
-    throw conflict(path);
-  }
-  if (head.bootId !== bootId()) return null;
-  const entries = rest.map(parsed);
+  const lines = linesOf(path);
+  const head = headOf(path, lines);
+  if (head === null) return null;
+  const entries = lines.slice(1).map(parsed);
   if (!entries.every(isEntry)) throw conflict(path);
   const { id, at, monotonicMs, label } = head;
   return { id, at, monotonicMs, label, entries };
+}
+
+/** What stands behind the last line's end was being written when its writer was killed, and was not acted on. */
+function linesOf(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n").slice(0, -1);
+  } catch (error) {
+    throw fileError(error, "read", path);
+  }
+}
+
+/** null: of an earlier boot, or nothing was written yet. */
+function headOf(path: string, [first]: readonly string[]): RunHead | null {
+  if (first === undefined) return null;
+  const head = parsed(first);
+  if (!isHead(head)) throw conflict(path);
+  return head.bootId === bootId() ? head : null;
 }
 
 function conflict(path: string): DeadpeerError {
