@@ -14,6 +14,8 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["ls", async () => (await import("./ls.js")).lsCommand()],
   ["sysctl", async () => (await import("./sysctl.js")).sysctlCommand()],
   ["explain", async () => (await import("./explain.js")).explainCommand()],
+  ["nat", async () => (await import("./nat.js")).natCommand()],
+  ["echo", async () => (await import("./echo.js")).echoCommand()],
   ["lab", async () => (await import("./lab.js")).labCommand()],
 ]);
 
