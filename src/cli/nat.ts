@@ -19,7 +19,7 @@ export function natCommand(): Command {
     .argument("<host:port>", "the server")
     .option("--max <time>", "the longest silence that is tried", "10m")
     .option("--precision <time>", "how exactly (default: 5 %, but not below 1s)")
-    .option("--connections <n>", "side by side, from 2 on; twice as many with an echo server", "16")
+    .option("--connections <n>", "side by side, from 2 on; twice as many with an echo server", "20")
     .option("--detect <time>", "notice a dead peer within this time, in the plan that fits", "35s")
     .option("-4, --ipv4", "over IPv4 only")
     .option("-6, --ipv6", "over IPv6 only")

@@ -308,7 +308,7 @@ class Lab implements AsyncDisposable {
   async cut(): Promise<void> {
     await nft(
       this.network.router.namespaceName,
-      "table inet cut { chain forward { type filter hook forward priority -20; policy drop; } }",
+      "table inet cut {\nchain forward { type filter hook forward priority -20; policy drop; }\n}",
     );
   }
 

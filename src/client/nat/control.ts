@@ -11,8 +11,6 @@ const greetingMs = 1_500;
 const lookMs = 250;
 /** The kernel probes every second: two lost in a row are no outage yet. */
 const gapMs = 3_500;
-/** Fewer unseen segments may be chance. */
-const leastProbes = 4;
 /** A proxy knows nothing of the kernel's probes, and closes what carries no data. */
 const pingMs = 2_500;
 /** A path that is down for longer than this will not be waited for. */
@@ -33,8 +31,6 @@ export class Control {
   readonly #signal: AbortSignal;
   readonly #fail: (error: DeadpeerError) => void;
   #connection: Connection;
-  /** What had gone, each way, when counting began. */
-  #counted: Counted | null = null;
   #upSinceMs: number | null;
   #downSinceMs = 0;
   #awakeSinceMs: number;
@@ -111,43 +107,21 @@ export class Control {
 
   /** Asks an echo server; null: no answer in time. One question after the other. */
   ask(line: string): Promise<string | null> {
-    const answer = this.#asked.then(async () => {
-      this.#connection.write(line);
-      this.#owed++;
-      // Answers come in the order of the questions: those that came too late are passed over.
-      for (;;) {
-        const got = await nextLine(this.#connection, this.#signal);
-        if (got === null) return null;
-        if (--this.#owed === 0) return got;
-      }
-    });
+    const answer = this.#askAfter(this.#asked, line);
     this.#asked = answer.catch(() => {});
     return answer;
   }
 
-  /**
-   * Whether something between ends our connection and makes one of its own. The kernel's probes show it: a proxy answers them itself,
-   * and the server receives fewer segments than we send.
-   *
-   * @returns null: it cannot be told, or not yet.
-   */
-  async proxied(): Promise<boolean | null> {
-    const before = this.#counted;
-    const now = await this.#count();
-    if (before === null || now === null) return null;
-    const seconds = (now.atMs - before.atMs) / 1_000;
-    if (seconds < leastProbes) return null;
-    const missing = now.sent - before.sent - (now.received - before.received);
-    // About one probe a second; of all else a proxy sends as many segments as we do, more or less. Some are lost on any path.
-    return missing >= Math.max(leastProbes, seconds * 0.4);
-  }
-
-  async #count(): Promise<Counted | null> {
-    const received = /^segments (\d+)$/.exec((await this.ask("segments")) ?? "")?.[1];
-    const sent = this.#connection.info()?.segmentsOut ?? null;
-    return received === undefined || sent === null
-      ? null
-      : { atMs: systemClock.monotonic(), sent, received: Number(received) };
+  async #askAfter(before: Promise<unknown>, line: string): Promise<string | null> {
+    await before;
+    this.#connection.write(line);
+    this.#owed++;
+    // Answers come in the order of the questions: those that came too late are passed over.
+    for (;;) {
+      const got = await nextLine(this.#connection, this.#signal);
+      if (got === null) return null;
+      if (--this.#owed === 0) return got;
+    }
   }
 
   close(): void {
@@ -155,7 +129,6 @@ export class Control {
   }
 
   async #converse(): Promise<void> {
-    this.#counted = await this.#count();
     while (!this.#signal.aborted) {
       await wait(pingMs, this.#signal);
       await this.ask("ping");
@@ -215,12 +188,6 @@ export class Control {
       `the connection to ${endpoint} that is never silent ${how}: the path or the server failed, and what else was lost shows nothing`,
     );
   }
-}
-
-interface Counted {
-  readonly atMs: number;
-  readonly sent: number;
-  readonly received: number;
 }
 
 export interface ControlOptions {

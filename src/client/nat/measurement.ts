@@ -6,6 +6,7 @@ import { Control } from "./control.js";
 import { Exploration, type Progress, type Trial } from "./exploration.js";
 import { Lane } from "./lane.js";
 import type { Directions } from "./search/memory.js";
+import { isProxied } from "./proxy.js";
 import { Search } from "./search/search.js";
 import { type Address, addressesOf, type HostPort } from "./target.js";
 import { asking, listening, patienceMs, probing, type Voice } from "./voices.js";
@@ -43,9 +44,6 @@ export interface Measured {
   /** Why it ended before its time; null: it did not. */
   readonly problem: DeadpeerError | null;
 }
-
-/** After this the kernel's probes tell a proxy from a router. */
-const proxyShowsMs = 10_000;
 
 /**
  * Measures how long a path remembers a connection that is idle: leaves connections silent for times of different lengths, side by
@@ -119,16 +117,13 @@ export class Measurement {
       this.#exploration(client, isEcho ? asking : probing, control),
       ...(server === null ? [] : [this.#exploration(server, listening, control)]),
     ];
-    const looking = this.#lookForProxy(control);
+    const looking = isEcho ? this.#lookForProxy(control) : null;
     try {
-      await Promise.all(this.#explorations.map((one) => one.run()));
-      this.#proxied ??= await control.proxied();
+      await Promise.all([looking, ...this.#explorations.map((one) => one.run())]);
     } catch (error) {
       if (!(error instanceof DeadpeerError)) throw error;
       this.#fail(error);
     }
-    this.#end.abort(new DeadpeerError("aborted", "the measurement is over"));
-    await looking;
     return { client: client.bracket, server: server?.bracket ?? null };
   }
 
@@ -167,12 +162,12 @@ export class Measurement {
     }
   }
 
-  async #lookForProxy(control: Control): Promise<void> {
+  async #lookForProxy({ address }: Control): Promise<void> {
     try {
-      await wait(proxyShowsMs, this.#end.signal);
-      this.#proxied = await control.proxied();
-    } catch {
-      // It was over before that.
+      this.#proxied = await isProxied(address, this.#end.signal);
+    } catch (error) {
+      if (!(error instanceof DeadpeerError)) throw error;
+      // Whether it matters that this one failed, the others tell.
     }
   }
 

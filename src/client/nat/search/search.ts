@@ -102,7 +102,8 @@ export class Search {
     const confirmed = second !== undefined && second.askedMs - this.#survivedMs <= precisionMs;
     if (wideMs <= precisionMs) return confirmed ? [] : twice([first.askedMs]);
     const pairs = Math.floor(this.#lanes / 2);
-    const wanted = Math.ceil(wideMs / precisionMs) - 1;
+    // Exact enough also for the shortest time that is possible.
+    const wanted = Math.ceil(wideMs / this.#precisionAt(this.#survivedMs)) - 1;
     const inner = between(this.#survivedMs, first.askedMs, Math.max(1, Math.min(wanted, pairs - 1)));
     return twice(inner.length < pairs ? [...inner, first.askedMs] : inner);
   }
@@ -135,15 +136,17 @@ export class Search {
     }
   }
 
-  /** How much longer it takes at most after a round that ends with a silence of `lastMs`, chance aside. */
+  /** How long it goes on at most after a round of these silences, chance aside. */
   afterwardsMs(round: readonly number[], patienceMs: number): number {
-    const steps = round.map((silentMs, index) => silentMs - (round[index - 1] ?? this.#survivedMs));
-    const lastMs = round.at(-1) ?? 0;
-    const open = Math.max(...steps, 1) / this.#precisionAt(lastMs);
     const pairs = Math.max(2, Math.floor(this.#lanes / 2));
-    const confirmed = round.length > 1 && round.at(-1) === round.at(-2);
-    const rounds = open > 1.01 ? Math.ceil(Math.log(open) / Math.log(pairs)) : confirmed ? 0 : 1;
-    return rounds * (lastMs + patienceMs);
+    const times = round.map((silentMs, index) => {
+      const beforeMs = round[index - 1] ?? this.#survivedMs;
+      const open = (silentMs - beforeMs) / this.#precisionAt(silentMs);
+      const confirmed = silentMs === beforeMs || silentMs === round[index + 1];
+      const rounds = open > 1.01 ? Math.ceil(Math.log(open) / Math.log(pairs)) : confirmed ? 0 : 1;
+      return rounds * (silentMs + patienceMs);
+    });
+    return Math.max(0, ...times);
   }
 
   #survived(silentMs: number): void {
