@@ -25,6 +25,8 @@ export const errorCodes = {
   "policy-exists": "a cgroup that has a policy already; the message says which",
   "file-conflict": "a file that deadpeer would write exists and is not deadpeer's",
   "heartbeat-protocol": "the peer of a heartbeat connection sent something that the protocol does not allow",
+  "cannot-connect": "a server that has no address, cannot be reached, refuses, or does not answer",
+  "measurement-void": "a measurement that shows nothing, because the path or the server failed meanwhile",
   "ffi-unavailable":
     "koffi, the optional dependency that reaches the kernel, is not installed or has no build for here",
   "platform-unsupported": "something that only works on another operating system or architecture",

@@ -20,6 +20,7 @@ const missing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "bpf-refused",
   "tool-missing",
   "lab-failed",
+  "measurement-void",
 ]);
 
 export function statusOf(code: ErrorCode): number {

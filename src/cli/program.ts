@@ -21,6 +21,8 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["watch", async () => (await import("./watch.js")).watchCommand()],
   ["cleanup", async () => (await import("./cleanup.js")).cleanupCommand()],
   ["explain", async () => (await import("./explain.js")).explainCommand()],
+  ["nat", async () => (await import("./nat.js")).natCommand()],
+  ["echo", async () => (await import("./echo.js")).echoCommand()],
   ["lab", async () => (await import("./lab.js")).labCommand()],
 ]);
 

@@ -6,7 +6,7 @@ import { type Cell, paint, type Terminal, table, wrap } from "../output.js";
 import type { RequestOptions } from "./request.js";
 
 /** Wider lines are hard to read. */
-const widest = 80;
+export const widest = 80;
 
 /** A plan for people, in sections with a blank line between them. */
 export function reportOf(plan: Plan, options: RequestOptions, given: Terminal): string {
@@ -25,7 +25,8 @@ export function reportOf(plan: Plan, options: RequestOptions, given: Terminal): 
   return sections.filter((part) => part !== null).join("\n\n");
 }
 
-function section(terminal: Terminal, title: string, body: string): string {
+/** A title and what stands below it. */
+export function section(terminal: Terminal, title: string, body: string): string {
   return `${paint(terminal, "bold", title)}\n${body}`;
 }
 
@@ -35,7 +36,8 @@ function titleOf({ budgetMs }: Plan): string {
     : `Settings that notice a dead peer within ${formatDuration(budgetMs)}`;
 }
 
-function settingsOf({ settings: { keepalive, userTimeoutMs }, path }: Plan): string {
+/** The settings, and the path that they are for, one a line. */
+export function settingsOf({ settings: { keepalive, userTimeoutMs }, path }: Plan): string {
   const lines = [
     keepalive === null
       ? "  keepalive      off"

@@ -36,7 +36,8 @@ async function printSnippet(target: string, plan: Plan, asJson: boolean): Promis
   for (const { code, message } of plan.warnings) note(`${code}: ${message}`);
 }
 
-function publicPart({ settings, detection, ridesOutMs, traffic, warnings }: Plan): object {
+/** What `--json` shows of a plan. */
+export function publicPart({ settings, detection, ridesOutMs, traffic, warnings }: Plan): object {
   return { settings, detection, ridesOutMs, traffic, warnings };
 }
 
