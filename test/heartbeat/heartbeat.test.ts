@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import type { HeartbeatAdapter, OutgoingBeat, Peer } from "../../src/heartbeat/adapter.js";
 import type { LearnedInterval } from "../../src/heartbeat/engine/adaptive.js";
-import { Heartbeat, heartbeat, type HeartbeatOptions } from "../../src/heartbeat/heartbeat.js";
+import { type Heartbeat, heartbeat, type HeartbeatOptions } from "../../src/heartbeat/heartbeat.js";
 import { IntervalFile, type IntervalStore } from "../../src/heartbeat/interval-file.js";
 import { IntervalLearner } from "../../src/heartbeat/learner.js";
 import { VirtualClock } from "../../src/time/virtual-clock.js";
@@ -222,41 +222,41 @@ describe("a heartbeat over an adapter", () => {
   });
 });
 
-describe("an interval that is learned", () => {
-  /** A path that forgets a connection after a silence; what is sent over a forgotten one is lost. */
-  async function live(
-    natMs: number,
-    unlucky: (beat: number) => boolean,
-    hours: number,
-  ): Promise<{ learner: IntervalLearner; lost: number }> {
-    const clock = new VirtualClock();
-    const store: IntervalStore = { load: () => null, save: () => {} };
-    const learner = new IntervalLearner({ floor: "10s", ceiling: "10m", network: "n", store }, clock);
-    let lost = 0;
-    let beat = 0;
-    const untilMs = hours * 3_600_000;
-    while (clock.monotonic() < untilMs) {
-      let lastMs = clock.monotonic();
-      let forgotten = false;
-      const { beats, peer } = watch(
-        clock,
-        { learner },
-        {
-          beat: ({ number }) => {
-            forgotten ||= clock.monotonic() - lastMs >= natMs;
-            lastMs = clock.monotonic();
-            if (!forgotten && !unlucky(beat++)) clock.set(() => peer.answered(number), 40);
-          },
+/** A path that forgets a connection after a silence; what is sent over a forgotten one is lost. */
+async function live(
+  natMs: number,
+  unlucky: (beat: number) => boolean,
+  hours: number,
+): Promise<{ learner: IntervalLearner; lost: number }> {
+  const clock = new VirtualClock();
+  const store: IntervalStore = { load: () => null, save: () => {} };
+  const learner = new IntervalLearner({ floor: "10s", ceiling: "10m", network: "n", store }, clock);
+  let lost = 0;
+  let beat = 0;
+  const untilMs = hours * 3_600_000;
+  while (clock.monotonic() < untilMs) {
+    let lastMs = clock.monotonic();
+    let forgotten = false;
+    const { beats, peer } = watch(
+      clock,
+      { learner },
+      {
+        beat: ({ number }) => {
+          forgotten ||= clock.monotonic() - lastMs >= natMs;
+          lastMs = clock.monotonic();
+          if (!forgotten && !unlucky(beat++)) clock.set(() => peer.answered(number), 40);
         },
-      );
-      await clock.advance(0);
-      while (beats.active && clock.monotonic() < untilMs) await clock.advance(1_000);
-      if (!beats.active) lost++;
-      beats.close();
-    }
-    return { learner, lost };
+      },
+    );
+    await clock.advance(0);
+    while (beats.active && clock.monotonic() < untilMs) await clock.advance(1_000);
+    if (!beats.active) lost++;
+    beats.close();
   }
+  return { learner, lost };
+}
 
+describe("an interval that is learned", () => {
   for (const natMs of [20_000, 45_000])
     test(`finds a NAT of ${natMs / 1_000} s and settles within 3 s below it`, async () => {
       const { learner, lost } = await live(natMs, () => false, 1);
