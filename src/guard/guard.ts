@@ -4,6 +4,7 @@ import { DeadpeerError } from "../errors.js";
 import { systemClock } from "../kernel/clock.js";
 import type { Settings } from "../plan/settings.js";
 import type { Clock } from "../time/clock.js";
+import type { HeartbeatEvidence } from "../verdict/evidence.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
 import { type Applied, applySettings, isSettable } from "./apply.js";
 import { closeOnAbort, forgetOnAbort } from "./closing.js";
@@ -52,6 +53,7 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
   #handle: unknown = null;
   #connecting: boolean;
   #peerEndedFirst = false;
+  #heartbeat: HeartbeatEvidence | null = null;
   #closed = false;
   #verdict: Verdict | null = null;
 
@@ -116,6 +118,11 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
       this.#settings = before;
       throw error;
     }
+  }
+
+  /** Takes note that the peer left beats unanswered, for which its socket is going to be destroyed now. */
+  blame(heartbeat: HeartbeatEvidence): void {
+    this.#heartbeat = heartbeat;
   }
 
   /** Closes the guard when the signal fires; every signal it was given counts. */
@@ -200,8 +207,9 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
   #conclude(error: Error | null): void {
     if (this.#closed) return;
     const at = this.#clock.now();
-    const verdict = judge(
-      gatherEvidence(this.#socket, error, {
+    const verdict = judge({
+      heartbeat: this.#heartbeat,
+      ...gatherEvidence(this.#socket, error, {
         at,
         elapsed: {
           wallMs: at - this.#startedAt,
@@ -211,12 +219,17 @@ export class Guard extends EventEmitter<GuardEvents> implements Disposable {
         peerEndedFirst: this.#peerEndedFirst,
         settings: this.#applied?.settings ?? this.#settings,
       }),
-    );
+    });
     this.#verdict = verdict;
     this.close();
     // The socket's own 'error' and 'close' are queued after this.
     process.nextTick(() => this.emit("verdict", verdict));
   }
+}
+
+/** The guard of a socket, if it has one. */
+export function guardOn(socket: Socket): Guard | null {
+  return (socket as GuardedSocket)[guardOf] ?? null;
 }
 
 function handleOf(socket: Socket): unknown {

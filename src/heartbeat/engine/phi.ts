@@ -45,11 +45,27 @@ export class Phi {
 
   /** From 0 on; 0 while nothing was ever heard. */
   level(nowMs: number): number {
-    if (this.#heardMs === null) return 0;
+    return this.#heardMs === null ? 0 : this.#levelAfter(nowMs - this.#heardMs);
+  }
+
+  /** When the level is reached, if nothing is heard until then; the next millisecond, for it is found by halving. */
+  reaches(level: number): number {
+    if (this.#heardMs === null) return Number.POSITIVE_INFINITY;
+    let [before, after] = [0, 1];
+    while (this.#levelAfter(after) < level) [before, after] = [after, after * 2];
+    while (after - before > 1) {
+      const middle = (before + after) / 2;
+      if (this.#levelAfter(middle) < level) before = middle;
+      else after = middle;
+    }
+    return this.#heardMs + after;
+  }
+
+  #levelAfter(silentMs: number): number {
     const mean = this.#waits.reduce((sum, wait) => sum + wait, 0) / this.#waits.length;
     const variance = this.#waits.reduce((sum, wait) => sum + (wait - mean) ** 2, 0) / this.#waits.length;
     const deviation = Math.max(Math.sqrt(variance), mean * leastDeviation);
-    return -log10Later((nowMs - this.#heardMs - mean - this.#pauseMs) / deviation);
+    return -log10Later((silentMs - mean - this.#pauseMs) / deviation);
   }
 
   #keep(waitMs: number): void {

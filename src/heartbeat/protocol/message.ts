@@ -17,9 +17,9 @@ export const limits = {
 export interface Hello {
   readonly type: "hello";
   readonly version: number;
-  /** It sends something at least this often. */
+  /** It sends something at least this often; 0: it promises nothing, but answers when it is asked. */
   readonly sendEveryMs: number;
-  /** It gives the other side up after hearing nothing for this long. */
+  /** It gives the other side up after hearing nothing for this long, or later, if the other side's interval asks for it. */
   readonly deadlineMs: number;
   /** The longest `data` payload that it takes. */
   readonly maxPayload: number;
@@ -29,7 +29,10 @@ export interface Hello {
   readonly token: Uint8Array;
   /** The number of the last `data` that it has taken in this session; 0: none. What follows is to be sent again. */
   readonly received: number;
-  /** Server, over a connection that nobody listens to: the key for the same session's datagrams. Empty: no datagrams. */
+  /**
+   * Server, over a stream: the key for the same session's datagrams; over datagrams: what their key is derived from. Empty: no
+   * datagrams here.
+   */
   readonly key: Uint8Array;
 }
 
@@ -38,7 +41,7 @@ export interface Beat {
   readonly type: "beat";
   /** Counts up by one, and around after 2^32 - 1; the answer repeats it. */
   readonly number: number;
-  /** How often its sender sends something from now on; the other side's deadline follows. */
+  /** How often its sender sends something from now on, as in the hello; the other side's deadline follows. */
   readonly sendEveryMs: number;
   /** As in the hello: all up to here has been taken. */
   readonly received: number;

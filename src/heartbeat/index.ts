@@ -1,0 +1,11 @@
+export type { HeartbeatAdapter, OutgoingBeat, Peer } from "./adapter.js";
+export type { LearnedInterval } from "./engine/adaptive.js";
+export { type BeatSettings, type BeatState, HeartbeatEngine } from "./engine/engine.js";
+export { Phi, type PhiOptions } from "./engine/phi.js";
+export type { RoundTripFigures } from "./engine/round-trip.js";
+export { beatSettings, type Profile, profiles, type Wanted } from "./engine/settings.js";
+export { followSocket } from "./follow-socket.js";
+export { heartbeat, type Heartbeat, type HeartbeatEvents, type HeartbeatOptions } from "./heartbeat.js";
+export { IntervalFile, type IntervalFileOptions, type IntervalStore } from "./interval-file.js";
+export { IntervalLearner, type LearnerOptions } from "./learner.js";
+export { progressOf } from "./progress.js";
