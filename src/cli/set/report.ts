@@ -20,6 +20,7 @@ const counted: Readonly<Record<Outcome, string>> = {
   unchanged: "as asked for already",
   refused: "refused",
   denied: "not allowed",
+  unheld: "held by no process",
   gone: "ended meanwhile",
   aborted: "left as it was",
 };

@@ -22,9 +22,10 @@ export interface RepairedConnection {
   /**
    * `changed`; in a dry run: would be. `unchanged`: it held these settings already. `withheld`: all but the user timeout was
    * changed, because that would end it although its peer may live. `refused`: the kernel refused, and it is as it was. `denied`: its
-   * process may not be looked into. `gone`: it ended meanwhile. `aborted`: it is as it was, because of the caller's signal.
+   * process may not be looked into. `unheld`: no process holds it, as with the kernel's own (those of NFS, for one). `gone`: it ended
+   * meanwhile. `aborted`: it is as it was, because of the caller's signal.
    */
-  readonly outcome: Applied["outcome"] | "unchanged" | "denied";
+  readonly outcome: Applied["outcome"] | "unchanged" | "denied" | "unheld";
   /** More to say than the outcome does. */
   readonly reason: string | null;
   /** null: they could not be read. */
@@ -37,6 +38,7 @@ export interface RepairedConnection {
 const batchSize = 256;
 
 const notAllowed = "changing the sockets of its process needs CAP_SYS_PTRACE over it; run as root";
+const noHolder = "no process holds it: it is the kernel's own, or has just ended";
 const noUserTimeout = "it is an MPTCP connection, and the kernel lets nobody set the user timeout of one";
 
 /** A connection that can be changed, with its socket open until it is. */
@@ -109,6 +111,7 @@ export class Round implements Disposable {
       if (fd === "mptcp") attempt.fail("refused", noUserTimeout);
       else if (fd === "denied" || (held.holders.length === 0 && walk.hidden.length > 0))
         attempt.fail("denied", this.#deniedBecause());
+      else if (held.holders.length === 0) attempt.fail("unheld", noHolder);
       return attempt;
     }
     let keepsFd = false;
@@ -202,7 +205,7 @@ class Attempt implements RepairedConnection {
     this.connection = connection;
   }
 
-  fail(outcome: "refused" | "denied", reason: string): void {
+  fail(outcome: "refused" | "denied" | "unheld", reason: string): void {
     this.outcome = outcome;
     this.reason = reason;
   }
