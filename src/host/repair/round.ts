@@ -88,7 +88,7 @@ export class Round implements Disposable {
     } catch (error) {
       // No half-changed connection stays behind.
       await this.#applier.settle({ signal: AbortSignal.abort() });
-      throw error;
+      throw this.#withProgress(error, attempts);
     }
     this.#wasCut = false;
     return await this.#settled(attempts, options);
@@ -165,6 +165,14 @@ export class Round implements Disposable {
     await setImmediate();
   }
 
+  /** Whatever went wrong, what was changed before can be put back. */
+  #withProgress(error: unknown, attempts: readonly Attempt[]): unknown {
+    const done = attempts.filter(isChanged).length - this.#ready.length;
+    if (!(error instanceof DeadpeerError) || this.#journal === null || done === 0) return error;
+    const message = `${error.message}; before that, ${progress(done, this.#journal.id)}`;
+    return new DeadpeerError(error.code, message, { cause: error });
+  }
+
   #deniedBecause(): string {
     const { refusal } = this.#borrower;
     return refusal?.code === "feature-missing" ? refusal.message : notAllowed;
@@ -190,6 +198,11 @@ export class Round implements Disposable {
 /** Whether a connection holds something else now than before. */
 export function isChanged({ outcome }: RepairedConnection): boolean {
   return outcome === "changed" || outcome === "withheld";
+}
+
+/** What has been changed when something ends the work early. */
+export function progress(done: number, run: string): string {
+  return `${done} connection${done === 1 ? " was" : "s were"} changed; to put back what was there: deadpeer set --undo ${run}`;
 }
 
 class Attempt implements RepairedConnection {
