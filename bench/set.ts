@@ -29,7 +29,9 @@ for _ in range(int(sys.argv[1]) // 2):
     client = socket.create_connection(listener.getsockname()); held += [client, listener.accept()[0]]
 print(listener.getsockname()[1], flush=True)
 asked = listener.accept()[0]
-while byte := asked.recv(1): asked.send(byte)
+try:
+    while byte := asked.recv(1): asked.send(byte)
+except ConnectionError: pass
 `;
 
 /** Asks every millisecond and, when it is ended, says when it asked and how long the answer took, in seconds of CLOCK_MONOTONIC. */
@@ -51,6 +53,8 @@ const computing = "const end = performance.now() + 800; while (performance.now()
 
 interface Stretch {
   readonly phase: string;
+  /** Of deadpeer, user and system; null: something else ran. */
+  readonly cpuS: number | null;
   readonly fromS: number;
   readonly toS: number;
 }
@@ -101,18 +105,21 @@ class Bench {
 
   async #during(phase: string, work: Promise<unknown>): Promise<void> {
     const fromS = nowS();
-    await work;
-    this.#stretches.push({ phase, fromS, toS: nowS() });
+    const said = await work;
+    this.#stretches.push({ phase, cpuS: typeof said === "number" ? said : null, fromS, toS: nowS() });
   }
 
-  /** With a /run of its own. */
-  async #deadpeer(sockets: number, ...args: readonly string[]): Promise<void> {
-    const script = 'mount --bind "$0" /run && exec "$@"';
+  /** With a /run of its own. Gives the processor time that it took, in seconds. */
+  async #deadpeer(sockets: number, ...args: readonly string[]): Promise<number> {
+    const script = 'mount --bind "$0" /run && "$@" && times';
     const command = ["unshare", "--mount", "sh", "-c", script, this.#run, process.execPath, cli, ...args];
     const said = await this.#ended(...command);
     // One more is the connection that the requests come by.
     const done = Number(/(\d+)\s+(changed|as\s+before\s+again)/.exec(said)?.[1]);
     if (!(done >= sockets)) throw new Error(`deadpeer ${args.join(" ")}: ${said}`);
+    // The second line of times(1) is of the shell's children: 0m1.23s 0m0.45s.
+    const [, minutes, user, , system] = /(\d+)m([\d.]+)s (\d+)m([\d.]+)s\s*$/.exec(said) ?? [];
+    return Number(minutes) * 60 + Number(user) + Number(system);
   }
 
   async #ended(...command: readonly string[]): Promise<string> {
@@ -130,7 +137,7 @@ class Bench {
     console.log(
       `${sockets} sockets of one process, ${rounds} rounds; the process's answers to one request a millisecond`,
     );
-    console.log(`${"while".padEnd(26)}  seconds   p50 us   p99 us   max ms  answers`);
+    console.log(`${"while".padEnd(26)}  seconds    cpu s   p50 us   p99 us   max ms  answers`);
     for (const phase of new Set(this.#stretches.map((stretch) => stretch.phase))) {
       const stretches = this.#stretches.filter((stretch) => stretch.phase === phase);
       const tookS = stretches.map(({ fromS, toS }) => toS - fromS);
@@ -139,9 +146,10 @@ class Bench {
         .map(([, latency]) => latency)
         .sort((a, b) => a - b);
       const at = (part: number): number => latencies[Math.floor((latencies.length - 1) * part)] ?? Number.NaN;
-      const median = tookS.sort((a, b) => a - b)[Math.floor(tookS.length / 2)] ?? Number.NaN;
+      const cpuS = middle(stretches.flatMap((stretch) => stretch.cpuS ?? []));
       const figures = [
-        median.toFixed(2).padStart(7),
+        middle(tookS).toFixed(2).padStart(7),
+        (Number.isNaN(cpuS) ? "" : cpuS.toFixed(2)).padStart(7),
         (at(0.5) * 1e6).toFixed(0).padStart(7),
         (at(0.99) * 1e6).toFixed(0).padStart(7),
         (at(1) * 1e3).toFixed(1).padStart(7),
@@ -157,6 +165,10 @@ async function textOf(child: ChildProcess): Promise<string> {
   child.stdout?.on("data", (part: Buffer) => (text += part.toString()));
   await once(child, "close");
   return text;
+}
+
+function middle(figures: readonly number[]): number {
+  return figures.toSorted((a, b) => a - b)[Math.floor(figures.length / 2)] ?? Number.NaN;
 }
 
 /** CLOCK_MONOTONIC, as Python has it. */

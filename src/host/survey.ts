@@ -87,6 +87,7 @@ export class HostWalk implements Iterable<Connection> {
   readonly #surroundings: Surroundings;
   /** Looked for when the first socket is described: those who want few often want none. */
   #processes: SocketHolders | null = null;
+  #hidden: readonly Pick<SocketHolder, "pid" | "name">[] | null = null;
   #place: Place | null = null;
   #socket: SocketRecord | null = null;
   #considered = 0;
@@ -144,9 +145,10 @@ export class HostWalk implements Iterable<Connection> {
    */
   get hidden(): readonly Pick<SocketHolder, "pid" | "name">[] {
     this.#processes ??= holdersOf(this.#filter, this.#fast);
-    return this.#processes.hidden
+    this.#hidden ??= this.#processes.hidden
       .map((pid) => ({ pid, name: processName(pid) }))
       .filter((process) => processesMatch(this.#filter, [process]));
+    return this.#hidden;
   }
 
   sight(): Sight {

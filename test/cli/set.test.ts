@@ -225,6 +225,20 @@ describe("deadpeer set", { skip: Sandbox.missing(), timeout: 300_000 }, () => {
     assert.deepEqual(await options(), times(4_000, untouched));
   });
 
+  test("on a full disk stops, and says what was done by then", async () => {
+    const pid = await hold(many);
+    sandbox.must("mkdir /run/deadpeer && mount -t tmpfs -o size=256k tmpfs /run/deadpeer");
+    const { status, stdout, stderr } = set("--pid", pid, ...detect);
+    assert.deepEqual([status, stdout], [3, ""]);
+    const words =
+      /^deadpeer: cannot write .*ENOSPC.*; before that, (\d+) connections were changed; .*\n$/.exec(stderr);
+    const changed = (await options()).filter(([enabled]) => enabled === 1).length;
+    assert.equal(Number(words?.[1]), changed, stderr);
+    assert.ok(changed > 0 && changed < 4_000);
+    assert.equal(set("--undo").status, 0);
+    assert.deepEqual(await options(), times(4_000, untouched));
+  });
+
   test("without the privilege says for which processes, does the rest, and ends with status 3", async () => {
     using command = new ReadableCommand();
     const nobody = [

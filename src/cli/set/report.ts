@@ -6,7 +6,7 @@ import type { Repair } from "../../host/repair/repair.js";
 import type { RepairedConnection } from "../../host/repair/round.js";
 import { connectionCell, processCell, settingsText, shortDuration } from "../ls-cells.js";
 import { type Page, pageOf } from "../ls-report.js";
-import { type Cell, type Column, table, type Terminal, wrap } from "../output.js";
+import { type Cell, type Column, cutEnd, paint, table, type Terminal, wrap } from "../output.js";
 
 type Outcome = RepairedConnection["outcome"];
 
@@ -20,6 +20,7 @@ const counted: Readonly<Record<Outcome, string>> = {
   unchanged: "as asked for already",
   refused: "refused",
   denied: "not allowed",
+  unheld: "held by no process",
   gone: "ended meanwhile",
   aborted: "left as it was",
 };
@@ -38,14 +39,23 @@ export function repairText(repair: Repair, dryRun: boolean, page: Page = pageOf(
   return `${lines.join("\n")}\n`;
 }
 
-const columns: readonly Column[] = [
-  { title: "PROCESS", shrinkTo: 10 },
-  { title: "CONNECTION", shrinkTo: 12, cut: "middle" },
-  { title: "SETTINGS" },
-  { title: "IDLE" },
-  { title: "SENDING" },
-  { title: "OUTCOME" },
+interface Layout {
+  readonly linesPerRow: 1 | 2;
+  /** Whether the own address is shown, and not its port alone. */
+  readonly bothAddresses: boolean;
+}
+
+/** The first that fits is taken; only the last is ever cut. */
+const layouts: readonly Layout[] = [
+  { linesPerRow: 1, bothAddresses: true },
+  { linesPerRow: 1, bothAddresses: false },
+  { linesPerRow: 2, bothAddresses: true },
 ];
+const narrowest: Layout = { linesPerRow: 2, bothAddresses: false };
+
+const processColumn: Column = { title: "PROCESS", shrinkTo: 10 };
+const connectionColumn: Column = { title: "CONNECTION", shrinkTo: 12, cut: "middle" };
+const timeColumns: readonly Column[] = [{ title: "IDLE" }, { title: "SENDING" }];
 
 /** Before → after, a row for each connection or, of many, for those alike. */
 function repairTable(terminal: Terminal, repaired: readonly RepairedConnection[]): string {
@@ -57,38 +67,76 @@ function repairTable(terminal: Terminal, repaired: readonly RepairedConnection[]
     repaired.length > groupAbove,
     (connection) => `${of(connection).outcome} ${heldText(of(connection).after)} ${of(connection).reason} `,
   );
-  const isAsExpected = repaired.every(({ outcome }) => outcome === "changed");
-  const shown = isAsExpected ? columns.slice(0, -1) : columns;
-  const draw = (width: number, roomy: boolean): string =>
-    table(
-      { ...terminal, width },
-      shown,
-      groups.map((group) => row(group, of(group.connections[0]), roomy).slice(0, shown.length)),
+  const hasNews = repaired.some(({ outcome }) => outcome !== "changed");
+  // Colour only where it is drawn: what measures the width counts characters.
+  const lay = (layout: Layout, width: number): string =>
+    draw(
+      { width, colour: terminal.colour && width === terminal.width },
+      layout,
+      groups.map((group) => [group, of(group.connections[0])]),
+      hasNews,
     );
-  const wide = draw(Number.POSITIVE_INFINITY, true);
-  const fits = Math.max(...wide.split("\n").map((line) => line.length)) <= terminal.width;
-  return draw(terminal.width, fits);
+  const widthOf = (layout: Layout): number =>
+    Math.max(
+      ...lay(layout, Number.POSITIVE_INFINITY)
+        .split("\n")
+        .map((line) => line.length),
+    );
+  return lay(layouts.find((layout) => widthOf(layout) <= terminal.width) ?? narrowest, terminal.width);
 }
 
-function row(group: ConnectionGroup, repaired: RepairedConnection, roomy: boolean): Cell[] {
-  const { connection, outcome, before, after, detectionAfter } = repaired;
-  const was = connection.detection;
-  const isListener = connection.state === "LISTEN";
-  const time = (which: "idleMs" | "sendingMs"): Cell =>
-    before === null || detectionAfter === null || isListener
-      ? { text: "-", style: "dim" }
-      : { text: arrow(shortDuration(was[which]), shortDuration(detectionAfter[which])) };
-  return [
+type Row = readonly [ConnectionGroup, RepairedConnection];
+
+function draw(terminal: Terminal, layout: Layout, rows: readonly Row[], hasNews: boolean): string {
+  const news: readonly Column[] = hasNews ? [{ title: "OUTCOME" }] : [];
+  const first = (group: ConnectionGroup): Cell[] => [
     processCell(group),
-    connectionCell(group, roomy),
-    { text: arrow(heldText(before), heldText(after)) },
-    time("idleMs"),
-    time("sendingMs"),
-    {
-      text: outcome,
-      ...(outcome === "changed" || outcome === "unchanged" ? {} : { style: "yellow" as const }),
-    },
+    connectionCell(group, layout.bothAddresses),
   ];
+  if (layout.linesPerRow === 1)
+    return table(
+      terminal,
+      [processColumn, connectionColumn, { title: "SETTINGS" }, ...timeColumns, ...news],
+      rows.map(([group, one]) => [
+        ...first(group),
+        { text: changeText(one) },
+        ...times(one),
+        ...(hasNews ? [outcomeCell(one)] : []),
+      ]),
+    );
+  const [titles = "", ...lines] = table(
+    terminal,
+    [processColumn, connectionColumn, ...timeColumns],
+    rows.map(([group, one]) => [...first(group), ...times(one)]),
+  ).split("\n");
+  const below = rows.map(([, one]) => {
+    const { outcome } = one;
+    return paint(
+      terminal,
+      "dim",
+      cutEnd(`  ${changeText(one)}  ${hasNews ? outcome : ""}`.trimEnd(), terminal.width),
+    );
+  });
+  return [titles, ...lines.flatMap((line, index) => [line, below[index] ?? ""])].join("\n");
+}
+
+function changeText({ before, after }: RepairedConnection): string {
+  return arrow(heldText(before), heldText(after));
+}
+
+function times({ connection, before, detectionAfter }: RepairedConnection): Cell[] {
+  const was = connection.detection;
+  return (["idleMs", "sendingMs"] as const).map((which) =>
+    before === null || detectionAfter === null || connection.state === "LISTEN"
+      ? { text: "-", style: "dim" }
+      : { text: arrow(shortDuration(was[which]), shortDuration(detectionAfter[which])) },
+  );
+}
+
+function outcomeCell({ outcome }: RepairedConnection): Cell {
+  return outcome === "changed" || outcome === "unchanged"
+    ? { text: outcome }
+    : { text: outcome, style: "yellow" };
 }
 
 /** What a socket holds; `?` where it could not be read. */

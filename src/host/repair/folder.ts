@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeadpeerError } from "../../errors.js";
 import { FileLock } from "../../kernel/file-lock.js";
@@ -24,12 +24,12 @@ export function runsFolder(): string {
  * @throws DeadpeerError `file-conflict`, `permission-denied`, `syscall-failed`.
  */
 export function makeRunsFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o755 });
-  } catch (error) {
-    throw fileError(error, "make", folder);
-  }
-  for (const path of [join(folder, ".."), folder]) {
+  for (const path of [dirname(folder), folder]) {
+    try {
+      mkdirSync(path, { recursive: path !== folder, mode: 0o755 });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw fileError(error, "make", path);
+    }
     const status = lstatSync(path);
     if (!status.isDirectory() || status.uid !== (process.geteuid?.() ?? 0))
       throw new DeadpeerError("file-conflict", `${path} is no folder of this user's; move it away first`);

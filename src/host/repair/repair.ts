@@ -4,7 +4,7 @@ import { type ConnectionFilter, parseFilter } from "../filter.js";
 import { requireChoice } from "../selective.js";
 import { HostWalk, type Sight } from "../survey.js";
 import { lockRuns, runsFolder } from "./folder.js";
-import { isChanged, type RepairedConnection, Round, type WantedChange } from "./round.js";
+import { isChanged, progress, type RepairedConnection, Round, type WantedChange } from "./round.js";
 import { forgetEarlierBoots, RunWriter } from "./run.js";
 
 export interface RepairOptions extends WantedChange {
@@ -72,9 +72,6 @@ export async function repair(options: RepairOptions): Promise<Repair> {
 
 function interrupted(connections: readonly RepairedConnection[], journal: RunWriter | null): DeadpeerError {
   const done = connections.filter(isChanged).length;
-  const what =
-    journal === null || done === 0
-      ? "nothing was changed"
-      : `${done} connection${done === 1 ? " was" : "s were"} changed; to put back what was there: deadpeer set --undo ${journal.id}`;
+  const what = journal === null || done === 0 ? "nothing was changed" : progress(done, journal.id);
   return new DeadpeerError("aborted", `interrupted: ${what}`);
 }

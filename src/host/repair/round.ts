@@ -30,9 +30,10 @@ export interface RepairedConnection {
   /**
    * `changed`; in a dry run: would be. `unchanged`: it held these settings already. `withheld`: all but the user timeout was
    * changed, because that would end it although its peer may live. `refused`: the kernel refused, and it is as it was. `denied`: its
-   * process may not be looked into. `gone`: it ended meanwhile. `aborted`: it is as it was, because of the caller's signal.
+   * process may not be looked into. `unheld`: no process holds it, as with the kernel's own (those of NFS, for one). `gone`: it ended
+   * meanwhile. `aborted`: it is as it was, because of the caller's signal.
    */
-  readonly outcome: Applied["outcome"] | "unchanged" | "denied";
+  readonly outcome: Applied["outcome"] | "unchanged" | "denied" | "unheld";
   /** More to say than the outcome does. */
   readonly reason: string | null;
   /** null: they could not be read. */
@@ -45,6 +46,7 @@ export interface RepairedConnection {
 const batchSize = 256;
 
 const notAllowed = "changing the sockets of its process needs CAP_SYS_PTRACE over it; run as root";
+const noHolder = "no process holds it: it is the kernel's own, or has just ended";
 const noUserTimeout = "it is an MPTCP connection, and the kernel lets nobody set the user timeout of one";
 
 /** A connection that can be changed, with its socket open until it is. */
@@ -96,7 +98,7 @@ export class Round implements Disposable {
     } catch (error) {
       // No half-changed connection stays behind.
       await this.#applier.settle({ signal: AbortSignal.abort() });
-      throw error;
+      throw this.#withProgress(error, attempts);
     }
     this.#wasCut = false;
     return await this.#settled(attempts, options);
@@ -119,6 +121,7 @@ export class Round implements Disposable {
       if (fd === "mptcp") attempt.fail("refused", noUserTimeout);
       else if (fd === "denied" || (held.holders.length === 0 && walk.hidden.length > 0))
         attempt.fail("denied", this.#deniedBecause());
+      else if (held.holders.length === 0) attempt.fail("unheld", noHolder);
       return attempt;
     }
     let keepsFd = false;
@@ -172,6 +175,14 @@ export class Round implements Disposable {
     await setImmediate();
   }
 
+  /** Whatever went wrong, what was changed before can be put back. */
+  #withProgress(error: unknown, attempts: readonly Attempt[]): unknown {
+    const done = attempts.filter(isChanged).length - this.#ready.length;
+    if (!(error instanceof DeadpeerError) || this.#journal === null || done === 0) return error;
+    const message = `${error.message}; before that, ${progress(done, this.#journal.id)}`;
+    return new DeadpeerError(error.code, message, { cause: error });
+  }
+
   #deniedBecause(): string {
     const { refusal } = this.#borrower;
     return refusal?.code === "feature-missing" ? refusal.message : notAllowed;
@@ -199,6 +210,11 @@ export function isChanged({ outcome }: RepairedConnection): boolean {
   return outcome === "changed" || outcome === "withheld";
 }
 
+/** What has been changed when something ends the work early. */
+export function progress(done: number, run: string): string {
+  return `${done} connection${done === 1 ? " was" : "s were"} changed; to put back what was there: deadpeer set --undo ${run}`;
+}
+
 class Attempt implements RepairedConnection {
   readonly connection: Connection;
   outcome: RepairedConnection["outcome"] = "gone";
@@ -212,7 +228,7 @@ class Attempt implements RepairedConnection {
     this.connection = connection;
   }
 
-  fail(outcome: "refused" | "denied", reason: string): void {
+  fail(outcome: "refused" | "denied" | "unheld", reason: string): void {
     this.outcome = outcome;
     this.reason = reason;
   }

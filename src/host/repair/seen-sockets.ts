@@ -7,6 +7,7 @@ type Cookie = SocketRecord["plainCookie"];
 export class SeenSockets {
   #before = new Map<string, Set<Cookie>>();
   #now = new Map<string, Set<Cookie>>();
+  #lookedAgain = new Set<string>();
 
   /** Takes note of it. One that no process holds does not count until one does. */
   isNew(socket: SocketRecord, { namespace }: Pick<Place, "namespace">): boolean {
@@ -22,8 +23,10 @@ export class SeenSockets {
     return this.#before.get(netnsId)?.has(cookie) !== true;
   }
 
-  /** It will be new again. */
-  forget(cookie: string): void {
+  /** It will be new once more, and not a third time. */
+  lookAgain(cookie: string): void {
+    if (this.#lookedAgain.has(cookie)) return;
+    this.#lookedAgain.add(cookie);
     for (const cookies of this.#now.values()) if (!cookies.delete(Number(cookie))) cookies.delete(cookie);
   }
 

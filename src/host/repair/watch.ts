@@ -79,7 +79,7 @@ class RepairWatch {
     const connections = await round.run(walk, this.#options);
     // Between the kernel's list and that of the processes' descriptors it may have been accepted.
     for (const { outcome, connection } of connections)
-      if (outcome === "gone" && connection.processes.length === 0) this.#seen.forget(connection.cookie);
+      if (outcome === "unheld") this.#seen.lookAgain(connection.cookie);
     this.#tidy(this.#journal, connections.filter(isChanged).length);
     const run = connections.some(isChanged) ? this.#journal.id : null;
     // Looking through all processes is for those looks alone that have met something.

@@ -183,6 +183,22 @@ import atexit, signal
     assert.equal(await python.ask("c.getsockopt(1, 9)"), 0);
   });
 
+  test("that no process holds are left alone", async () => {
+    // On its way from one process to another, a descriptor is in none.
+    const python = await hold(String.raw`
+l, c, a = pair(); kept = []
+there, here = S.socketpair()
+S.send_fds(there, [b"x"], [c.fileno(), a.fileno()]); c.close(); a.close()
+`);
+    const done = await mend(python, { filter: parseFilter({ state: ["established"] }) });
+    assert.deepEqual(outcomes(done), { unheld: 2 });
+    const [, sent] = (await python.ask(
+      "(lambda r: [kept.extend(S.socket(fileno=f) for f in r[1]), len(r[1])])(S.recv_fds(here, 1, 2))",
+    )) as [null, number];
+    assert.equal(sent, 2);
+    assert.deepEqual(await python.options(), times(2, [0, 7_200, 75, 9, 0]));
+  });
+
   test("that refuse are as they were", async () => {
     const python = await hold("l, c, a = pair(); kept = [c, a]");
     const before = await python.options();
