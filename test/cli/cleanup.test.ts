@@ -120,6 +120,15 @@ describe("deadpeer cleanup, after kill -9", {
     assert.deepEqual(cleanup("--dry-run").removed, []);
   });
 
+  test("watch: its trace instance", async () => {
+    const { child, kill } = start("watch", "--json");
+    await until("an instance", () => cleanup("--dry-run").kept.some(({ what }) => what === "watch"));
+    const ended = once(child, "exit");
+    kill();
+    await ended;
+    removeAll({ "trace instance": 1 });
+  });
+
   test("explain: what it had put aside", async () => {
     const { child, kill } = start("explain", "-", "--html", "-");
     child.stdin?.write(Buffer.from("d4c3b2a1020004000000000000000000ffff000001000000", "hex"));
