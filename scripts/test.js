@@ -48,9 +48,8 @@ function cleanup(...options) {
   if (process.getuid?.() !== 0) return [];
   const args = ["dist/cli/main.js", "cleanup", "--json", ...options];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
-  if (status === 0) return JSON.parse(stdout).removed;
-  console.error(`deadpeer cleanup ended with ${status}: ${stderr}`);
-  process.exit(1);
+  if (status !== 0) throw new Error(`deadpeer cleanup ended with ${status}: ${stderr}`);
+  return JSON.parse(stdout).removed;
 }
 
 /** The tests clean up after themselves, and so does all that they start. */

@@ -37,10 +37,15 @@ function advise(pid: number): Answer {
   return JSON.parse(stdout) as Answer;
 }
 
+/** What leads back from what was pasted. The machine's journal keeps it until somebody does. */
+const undos: string[] = [];
+
 /** Runs a command as it was printed, in a shell that knows this checkout's deadpeer. */
 function paste(command: string): Outcome {
   const text = `deadpeer() { '${process.execPath}' '${cli}' "$@"; }\n${command}`;
-  return spawnSync("sh", ["-c", text], { encoding: "utf8", cwd: checkout });
+  const outcome = spawnSync("sh", ["-c", text], { encoding: "utf8", cwd: checkout });
+  undos.push(...(outcome.stdout.match(/deadpeer set --undo \w+/g) ?? []));
+  return outcome;
 }
 
 async function until(isSo: () => boolean): Promise<void> {
@@ -76,6 +81,7 @@ describe("deadpeer advise, of real programs", { skip: needsNamespaces, timeout: 
       child.kill("SIGKILL");
       await ended;
     }
+    for (const undo of undos) paste(undo);
     for (const socket of accepted) socket.destroy();
     server.close();
     hosts[Symbol.dispose]();
@@ -115,8 +121,9 @@ describe("deadpeer advise, of real programs", { skip: needsNamespaces, timeout: 
     const { finding, connections } = advise(pid);
     assert.match(finding, /^All 2 connections notice a dead peer within 35s already/);
     assert.equal(connections.unprotected + connections.slow, 0);
-    const undone = paste(/deadpeer set --undo \w+/.exec(mended.stdout)?.[0] ?? "false");
+    const undone = paste(undos.shift() ?? "false");
     assert.equal(undone.status, 0, undone.stderr);
+    assert.equal(advise(pid).connections.unprotected, 2);
   });
 
   test("a server and its workers are one program, whichever is asked for", async () => {
@@ -176,7 +183,10 @@ time.sleep(1000)
       const [configuration, policy, set] = ways.map(({ commands }) => commands);
       assert.match(paste(configuration?.[0] ?? "").stdout, /^tcp-keepalive \d+$/m);
       assert.equal(policy?.[0], `deadpeer policy add --service ${service} --detect 35s`);
-      for (const command of policy ?? []) assert.equal(paste(command).status, 0, command);
+      for (const command of policy ?? []) {
+        const { status, stderr } = paste(command);
+        assert.equal(status, 0, stderr);
+      }
       assert.equal(advise(pid).connections.slow, 0, "apply-existing has set the one that was open");
       await client();
       assert.deepEqual([advise(pid).connections.total, advise(pid).connections.slow], [2, 0]);
