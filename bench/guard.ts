@@ -3,6 +3,7 @@
 //   npx tsc -p tsconfig.test.json && node .build/bench/guard.js [--json] [connections] [rounds]
 //
 // Needs root and iproute2. Server and client are processes of their own, in a network namespace made and removed here.
+import { newOwnedName } from "../src/kernel/owned-names.js";
 import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
@@ -39,7 +40,7 @@ interface Figures {
 }
 
 async function main(connections: number, rounds: number, json: boolean): Promise<void> {
-  const name = `dp-bench-${process.pid}`;
+  const name = newOwnedName("lab");
   execFileSync("ip", ["netns", "add", name]);
   const children: ChildProcess[] = [];
   const start = (...args: string[]): ChildProcess => {

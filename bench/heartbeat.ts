@@ -5,6 +5,7 @@
 // Needs root, iproute2, gcc and mosquitto; installs its peers into bench/heartbeat/peers. Server on one core, clients on the other,
 // in a network namespace made and removed here. Around each server the C echo is measured, and its cost is the unit: these machines'
 // speed drifts by more than what is compared.
+import { newOwnedName } from "../src/kernel/owned-names.js";
 import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -250,7 +251,7 @@ function prepare(folder: string): void {
 
 async function main(names: readonly string[], numbers: readonly number[], json: boolean): Promise<void> {
   const [connections = 10_000, seconds = 5] = numbers;
-  const namespace = `dp-bench-${process.pid}`;
+  const namespace = newOwnedName("lab");
   const folder = mkdtempSync(join(tmpdir(), "dp-bench-"));
   execFileSync("ip", ["netns", "add", namespace]);
   try {

@@ -3,6 +3,7 @@
 //   npx tsc -p tsconfig.test.json && node .build/bench/ls.js [sockets] [rounds]
 //
 // Needs root, iproute2 and a built dist/. The sockets live in a network namespace of their own, made and removed here.
+import { newOwnedName } from "../src/kernel/owned-names.js";
 import { type ChildProcess, execFileSync, fork, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
@@ -63,7 +64,7 @@ async function hold(connections: number): Promise<void> {
 }
 
 async function main(sockets: number, rounds: number): Promise<void> {
-  const name = `dp-bench-${process.pid}`;
+  const name = newOwnedName("lab");
   execFileSync("ip", ["netns", "add", name]);
   const holders: ChildProcess[] = [];
   try {

@@ -5,6 +5,7 @@
 // Needs root, iproute2 and python3. All of it lives in a network namespace of its own, made and removed here. The sockets are held by
 // a Python program that answers one client, a byte at a time; the client's latency is compared with what it is while nothing else runs,
 // and while another program does nothing but compute: where there are few cores, any work is felt.
+import { newOwnedName } from "../src/kernel/owned-names.js";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -60,7 +61,7 @@ interface Stretch {
 }
 
 class Bench {
-  readonly #name = `dp-bench-${process.pid}`;
+  readonly #name = newOwnedName("lab");
   readonly #run = mkdtempSync(join(tmpdir(), "deadpeer-bench-"));
   readonly #stretches: Stretch[] = [];
 

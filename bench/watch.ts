@@ -4,6 +4,7 @@
 //
 // Needs root and iproute2. The connections are made by processes of their own, in a network namespace of their own, made and removed
 // here; each has two ends on this host, and so dies twice. What else dies on the machine meanwhile costs the watch as much.
+import { newOwnedName } from "../src/kernel/owned-names.js";
 import { type ChildProcess, execFileSync, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createReadStream, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
@@ -69,7 +70,7 @@ async function end(port: number, perSecond: number, seconds: number): Promise<vo
 }
 
 async function main(perSecond: number, seconds: number): Promise<void> {
-  const name = `dp-bench-${process.pid}`;
+  const name = newOwnedName("lab");
   const folder = mkdtempSync(join(tmpdir(), "deadpeer-bench-"));
   const children: ChildProcess[] = [];
   execFileSync("ip", ["netns", "add", name]);

@@ -27,6 +27,8 @@ if (tests.length === 0) {
   console.error(`no test file below test/ starts with ${chosen.join(" or ")}`);
   process.exit(2);
 }
+// What an earlier run left that was killed; what is there at the end is then this one's.
+cleanup();
 // Kernel tests mostly wait for timers, so more of them than cores run side by side. The lab's do so too, but hold times against
 // tolerances, and bring their own neighbours: they come after the others, one file after the other.
 const ofLab = tests.filter((name) => /^\.build\/test\/(lab|cli\/lab)/.test(name));
@@ -39,4 +41,21 @@ const statuses = [
   const args = ["--test", `--test-concurrency=${atOnce}`, "--enable-source-maps", ...files];
   return spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
 });
-process.exit(Math.max(...statuses));
+process.exit(Math.max(...statuses, nothingLeft() ? 0 : 1));
+
+/** Everything of deadpeer's that nobody owns any more, as `deadpeer cleanup` sees it; none without root. */
+function cleanup(...options) {
+  if (process.getuid?.() !== 0) return [];
+  const args = ["dist/cli/main.js", "cleanup", "--json", ...options];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8" });
+  if (status !== 0) throw new Error(`deadpeer cleanup ended with ${status}: ${stderr}`);
+  return JSON.parse(stdout).removed;
+}
+
+/** The tests clean up after themselves, and so does all that they start. */
+function nothingLeft() {
+  const left = cleanup("--dry-run");
+  for (const { what, name, why } of left)
+    console.error(`the tests have left something: ${what} ${name} (${why})`);
+  return left.length === 0;
+}

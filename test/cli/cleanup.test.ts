@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { cgroupsBelow, isPopulated, removeCgroup } from "../../src/kernel/cgroup-changes.js";
+import { cgroupMount } from "../../src/kernel/cgroups.js";
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import { cli } from "../support/checkout.js";
 import { needsNamespaces } from "../support/namespaces.js";
 import { Sandbox } from "../support/sandbox.js";
@@ -54,8 +58,8 @@ describe("deadpeer cleanup, after kill -9", {
     assert.equal(status, 0, stderr);
     const answer = JSON.parse(stdout) as Answer;
     assert.deepEqual([answer.failed, answer.unseen], [[], []]);
-    // Trace instances and cgroups are the whole machine's: those of others are seen, and not ended from here.
-    return { ...answer, kept: answer.kept.filter(({ undo }) => undo !== null) };
+    // Trace instances, cgroups and policies are the whole machine's: those of others are seen as well.
+    return { ...answer, kept: answer.kept.filter(({ what, undo }) => undo !== null && what !== "policy") };
   }
 
   /** Starts `deadpeer` inside, with TMPDIR for itself. */
@@ -116,6 +120,15 @@ describe("deadpeer cleanup, after kill -9", {
     assert.deepEqual(cleanup("--dry-run").removed, []);
   });
 
+  test("watch: its trace instance", async () => {
+    const { child, kill } = start("watch", "--json");
+    await until("an instance", () => cleanup("--dry-run").kept.some(({ what }) => what === "watch"));
+    const ended = once(child, "exit");
+    kill();
+    await ended;
+    removeAll({ "trace instance": 1 });
+  });
+
   test("explain: what it had put aside", async () => {
     const { child, kill } = start("explain", "-", "--html", "-");
     child.stdin?.write(Buffer.from("d4c3b2a1020004000000000000000000ffff000001000000", "hex"));
@@ -143,6 +156,51 @@ describe("deadpeer cleanup, after kill -9", {
     program.stdin?.end();
     await until("no sockets", () => sandbox.run("ss", "-tnH", "state", "established").stdout === "");
     assert.deepEqual(removeAll({ "journal of set": 1 }).kept, []);
+  });
+
+  test("run: its cgroup stays while its program runs, whoever was to remove it", async () => {
+    const { child } = start("run", "--detect", "35s", "--", "sleep", "1000");
+    const own = `-${sandbox.must("stat -L -c %i /proc/self/ns/pid")}-`;
+    const cgroups = (): string[] => [...cgroupsBelow(cgroupMount())].filter((path) => path.includes(own));
+    const program = (): boolean =>
+      sandbox.run("grep", "-qx", "sleep", `/proc/${sandbox.must(`cat '${folder}/pid'`)}/comm`).status === 0;
+    await until("a program", () => existsSync(join(folder, "pid")) && program());
+    const [cgroup = ""] = cgroups();
+    const [, keeper = ""] = /dp-run-(\d+)/.exec(cgroup) ?? [];
+    sandbox.must(`kill -9 ${keeper}`);
+    const { kept } = removeAll({});
+    const undo = kept.find(({ what }) => what === "cgroup of a run")?.undo ?? "";
+    assert.match(undo, /^kill \d+$/);
+    const ended = once(child, "exit");
+    sandbox.must(undo);
+    await ended;
+    await until("an empty cgroup", () => isPopulated(cgroup) === false);
+    removeAll({ cgroup: 1 });
+    assert.deepEqual(cgroups(), []);
+  });
+
+  test("policy: whoever added it, it stays until it is removed; --all would", () => {
+    const directory = join(cgroupMount(), newOwnedName("run"));
+    mkdirSync(directory);
+    const name = "app.slice";
+    mkdirSync(join(directory, name));
+    try {
+      const cgroup = `/${basename(directory)}/${name}`;
+      const added = sandbox.deadpeer("policy", "add", "--cgroup", cgroup, "--detect", "35s");
+      assert.equal(added.status, 0, added.stderr);
+      const own = (which: "kept" | "removed", ...options: readonly string[]): Trace | undefined =>
+        (JSON.parse(sandbox.deadpeer("cleanup", "--json", ...options).stdout) as Answer)[which].find(
+          ({ what, name: policy }) => what === "policy" && policy.endsWith(` on ${cgroup}`),
+        );
+      const undo = own("kept")?.undo ?? "";
+      assert.match(undo, /^deadpeer policy remove \d+$/);
+      // In earnest it would take those of whoever else uses this machine.
+      assert.notEqual(own("removed", "--dry-run", "--all"), undefined);
+      assert.equal(sandbox.deadpeer(...undo.split(" ").slice(1)).status, 0);
+      assert.equal(own("kept", "--dry-run"), undefined);
+    } finally {
+      removeCgroup(directory);
+    }
   });
 
   test("sysctl: values of a network that is gone; what was asked for stays", () => {
@@ -192,7 +250,7 @@ function counted(traces: readonly Trace[]): Record<string, number> {
   return counts;
 }
 
-const sockets = 2_000;
+const sockets = 400;
 const manySockets = `
 import socket, sys
 listener = socket.create_server(("127.0.0.1", 7900), backlog=4096)

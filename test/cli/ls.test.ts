@@ -1,3 +1,4 @@
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -37,7 +38,7 @@ function endText({ address, port }: Connection["local"]): string {
 }
 
 describe("ls agrees with ss on every socket, in every state", { skip: needsRoot }, () => {
-  const names = [1, 2, 3].map((number) => `dp-test-${process.pid}-ls${number}`);
+  const names = [1, 2, 3].map((number) => `${newOwnedName("lab")}-ls${number}`);
   const populations: Population[] = [];
 
   async function end(): Promise<void> {

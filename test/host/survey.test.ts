@@ -1,3 +1,4 @@
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -228,7 +229,7 @@ describe("what was seen", () => {
   });
 
   test("an unaccepted connection has no process, and its timer tells", { skip: needsRoot }, async () => {
-    const name = `dp-test-${process.pid}-survey`;
+    const name = `${newOwnedName("lab")}-survey`;
     run("ip", ["netns", "add", name]);
     try {
       run("ip", ["-n", name, "link", "set", "lo", "up"]);

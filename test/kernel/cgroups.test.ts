@@ -1,3 +1,4 @@
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import assert from "node:assert/strict";
 import { mkdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { before, describe, test } from "node:test";
@@ -33,7 +34,7 @@ describe("cgroups", { skip: needsRoot }, () => {
   });
 
   test("sockets carry the id of the one that they were made in, below the one asked for", async () => {
-    const name = `/dp-test-${process.pid}`;
+    const name = `/${newOwnedName("run")}`;
     const outer = join(mount, name);
     const inner = join(outer, "in ner");
     mkdirSync(inner, { recursive: true });

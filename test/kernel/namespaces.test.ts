@@ -1,3 +1,4 @@
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -16,7 +17,7 @@ import {
 import { readSysctl, writeSysctl } from "../../src/kernel/sysctl.js";
 import { asRoot, builtSource, needsRoot, run, runModule } from "./support.js";
 
-const name = `dp-test-${process.pid}-ns`;
+const name = `${newOwnedName("lab")}-ns`;
 const home = readlinkSync("/proc/thread-self/ns/net");
 
 function failsWith(code: ErrorCode, message: RegExp) {
@@ -210,7 +211,7 @@ describe("a named namespace", { skip: needsRoot, timeout: 60_000 }, () => {
   });
 
   test("a leftover file below /run/netns is passed over", () => {
-    const leftover = `/run/netns/dp-test-${process.pid}-leftover`;
+    const leftover = `/run/netns/${newOwnedName("lab")}-leftover`;
     writeFileSync(leftover, "");
     try {
       assert.throws(() => namespaceAt(leftover), failsWith("no-namespace", /is not a network namespace/));

@@ -1,3 +1,4 @@
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { AddressInfo, Socket } from "node:net";
@@ -105,7 +106,7 @@ describe("connections ended in the kernel", { skip: needsRoot }, () => {
   });
 
   test("every socket can be ended, in every state, and nothing stays", async () => {
-    const name = `dp-test-${process.pid}-destroy`;
+    const name = `${newOwnedName("lab")}-destroy`;
     const population = await Population.start(name);
     try {
       const before = identities({}, name);

@@ -1,3 +1,4 @@
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import assert from "node:assert/strict";
 import { BlockList } from "node:net";
 import { after, before, describe, test } from "node:test";
@@ -26,7 +27,7 @@ describe("in a namespace with sockets in every state", { skip: needsRoot }, () =
   let population: Population;
   let namespace: NetworkNamespace;
   before(async () => {
-    population = await Population.start(`dp-test-${process.pid}-diag`);
+    population = await Population.start(`${newOwnedName("lab")}-diag`);
     namespace = namespaceAt(population.namespace);
     await until(
       () => list().some(({ timer }) => timer.kind === "zero-window"),

@@ -1,3 +1,4 @@
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
@@ -63,7 +64,7 @@ test("what is not the name of a sysctl never reaches the file system", () => {
 });
 
 describe("in a namespace of its own", { skip: needsRoot }, () => {
-  const name = `dp-test-${process.pid}-sysctl`;
+  const name = `${newOwnedName("lab")}-sysctl`;
   let namespace: NetworkNamespace;
   before(() => {
     run("ip", ["netns", "add", name]);

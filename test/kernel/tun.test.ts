@@ -1,3 +1,4 @@
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import assert from "node:assert/strict";
 import { closeSync, readSync, writeSync } from "node:fs";
 import { describe, test } from "node:test";
@@ -6,7 +7,7 @@ import { openTun } from "../../src/kernel/tun.js";
 import { needsNamespaces } from "../support/namespaces.js";
 import { run } from "./support.js";
 
-const name = `dp-test-${process.pid}-tun`;
+const name = `${newOwnedName("lab")}-tun`;
 
 describe("a TUN interface", { skip: needsNamespaces }, () => {
   test("stands in the namespace it was opened in, carries packets both ways, and goes with its descriptor", () => {

@@ -44,7 +44,7 @@ const runnable = unmodifiedPrograms.filter(({ needs }) => without(...needs) === 
 
 describe(`unmodified programs notice within ${detect} that they are cut off`, {
   skip: needsNamespaces,
-  timeout: 60_000,
+  timeout: 120_000,
 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "deadpeer-repair-"));
   let network: Network | undefined;

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmdirSync } from "node:fs";
 import { cgroupDirectory } from "../../src/kernel/cgroups.js";
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import { cli } from "../support/checkout.js";
 import type { Launcher } from "./stage.js";
 
@@ -15,7 +16,10 @@ export type WayName = (typeof wayNames)[number];
 /** The ways in which programs get the plan's settings, each by the command that a person would type. */
 export class Ways implements Disposable {
   readonly #detect: string;
-  readonly #cgroup = cgroupDirectory(`/deadpeer-test-${process.pid}`);
+  /** Named as a run's, so that a sweep takes it should the test be killed. */
+  readonly #cgroup = cgroupDirectory(`/${newOwnedName("run")}`);
+
+  readonly #runs = new Set<string>();
 
   /** For the sockets of the host that this thread has entered. */
   constructor(detect: string) {
@@ -47,14 +51,18 @@ export class Ways implements Disposable {
     const { run } = JSON.parse(deadpeer("set", ...which, "--detect", this.#detect, "--json")) as {
       run: string;
     };
+    this.#runs.add(run);
     return run;
   }
 
   undo(run: string): void {
     deadpeer("set", "--undo", run);
+    this.#runs.delete(run);
   }
 
+  /** When the programs have ended: nothing is put back then, but the machine's journal forgets them. */
   [Symbol.dispose](): void {
+    for (const run of this.#runs) this.undo(run);
     rmdirSync(this.#cgroup);
   }
 }

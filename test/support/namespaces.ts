@@ -3,6 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { CLONE_NEWNET } from "../../src/kernel/abi.js";
 import { check, libc } from "../../src/kernel/libc.js";
 import { inNamespace, namespaceAt } from "../../src/kernel/namespaces.js";
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 
 /** For `test(name, { skip: needsNamespaces }, …)`. */
 export const needsNamespaces: string | false =
@@ -26,8 +27,6 @@ const gateways = {
   far: { 4: "10.77.2.1", 6: "fd77:2::1" },
 } as const;
 
-let made = 0;
-
 /**
  * Two hosts, near and far, and a router between them, each a network namespace, joined by veth pairs, over IPv4 and IPv6. What
  * the router is told to drop or reject never reaches the other side, as with a real cut.
@@ -40,7 +39,8 @@ let made = 0;
  * hosts.cut(port);
  */
 export class Hosts implements Disposable {
-  readonly #prefix = `dp-test-${process.pid}-${made++}`;
+  /** A lab's name: a sweep takes what is left should the test be killed. */
+  readonly #prefix = newOwnedName("lab");
 
   constructor() {
     try {

@@ -23,8 +23,7 @@ export const setRuns: Search = {
           what: "journal of set",
           name: `run ${id} (${label})`,
           why: "all its connections have ended",
-          // Forgets what has ended.
-          remove: async () => void (await undoRepair({ run: id })),
+          remove: () => forget(id, folder),
         });
       else
         kept.push({
@@ -37,3 +36,9 @@ export const setRuns: Search = {
     return { leftovers, kept };
   },
 };
+
+/** To undo what has ended is to forget it. */
+async function forget(id: string, folder: string): Promise<void> {
+  // Somebody else may have undone it meanwhile.
+  if (repairRuns(folder).some((run) => run.id === id)) await undoRepair({ run: id });
+}

@@ -1,10 +1,11 @@
 import { listed } from "./family.js";
 import type { ProgramFacts } from "./facts.js";
+import { shellWord } from "../shell-word.js";
 import { command, type Impossible, type Way, type WayRequest } from "./way.js";
 
 /** A BPF program on the program's cgroup. */
 export function policyWay(facts: ProgramFacts, request: WayRequest): Way | Impossible {
-  const { cgroup, elf, family } = facts;
+  const { cgroup, elf, family, connections, hidesConnections } = facts;
   if (cgroup === null)
     return {
       kind: "policy",
@@ -21,15 +22,16 @@ export function policyWay(facts: ProgramFacts, request: WayRequest): Way | Impos
     elf?.linking === "static"
       ? ` It is static${elf.language === "go" ? ", as Go programs are" : ""}: nothing could be preloaded into it, but the kernel sets this for any program.`
       : "";
+  const open = connections.total > connections.withinHost || hidesConnections;
   return {
     kind: "policy",
     title: `A policy for ${what}`,
     commands: [
       command(["policy", "add", ...words, ...(cgroup.policy === null ? [] : ["--replace"])], request),
+      ...(open ? [["deadpeer", "policy", "apply-existing", ...words].map(shellWord).join(" ")] : []),
     ],
-    why: `The kernel sets every connection to come, in either direction, whoever opens it there; the program is neither changed nor restarted.${unaware}`,
+    why: `The kernel sets every connection to come, in either direction, whoever opens it there; the program is neither changed nor restarted.${open ? " The second command sets those that are open." : ""}${unaware}`,
     limits: [
-      "connections that are open already keep what they have: for those, set",
       until,
       ...(cgroup.policy === null
         ? []
