@@ -2,7 +2,7 @@ import { Command } from "commander";
 import type { NatCommandOptions } from "./nat/run.js";
 
 const details = `
-HOST:PORT is a server that \`deadpeer echo\` runs (without a port: 7007), or any TCP server that lets a silent connection stand.
+The server is one that \`deadpeer echo\` runs (without a port: 7007), or any TCP server that lets a silent connection stand.
 Connections are left silent for times of different lengths, side by side, then spoken on: with an echo server from both ends. It
 takes about two and a half times as long as the path remembers, and at most about as long as --max where nothing is forgotten.
 Ctrl-C prints what is known by then.
@@ -16,7 +16,7 @@ Examples:
 export function natCommand(): Command {
   return new Command("nat")
     .description("how long the path to a server remembers an idle connection")
-    .argument("<host:port>", "the server")
+    .argument("<server>", "HOST:PORT")
     .option("--max <time>", "the longest silence that is tried", "10m")
     .option("--precision <time>", "how exactly (default: 5 %, but not below 1s)")
     .option("--connections <n>", "side by side, from 2 on; twice as many with an echo server", "20")

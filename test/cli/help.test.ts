@@ -26,6 +26,8 @@ const commands = [
   ["sysctl", "unpersist"],
   ["watch"],
   ["explain"],
+  ["nat"],
+  ["echo"],
   ["lab"],
   ["lab", "list"],
   ["lab", "run"],

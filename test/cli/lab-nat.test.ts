@@ -19,6 +19,7 @@ interface Figures {
   readonly survivedMs: number;
   readonly lostMs: number | null;
   readonly lossKind: string;
+  readonly strayMs: readonly number[];
   readonly brokenOff: { readonly by: string; readonly afterMs: number } | null;
 }
 
@@ -170,6 +171,31 @@ describe("measuring how long a path remembers", { skip: needsLab, concurrency: t
     assertBracket(printed, 6_000, 1_500);
   });
 
+  test("a server whose program hangs for a while has not been forgotten", async () => {
+    await using lab = await Lab.make();
+    const echo = await lab.serve("echo");
+    const measuring = lab.nat(lab.server(6, 7007), "--max", "8s");
+    await lab.begun();
+    await sleep(2_500);
+    echo.kill("SIGSTOP");
+    await sleep(9_000);
+    echo.kill("SIGCONT");
+    const { status, printed, stderr } = await measuring;
+    assert.equal(status, 0, stderr);
+    assert.deepEqual([printed.lossKind, printed.lostMs, printed.strayMs], ["none", null, []]);
+  });
+
+  test("a path that loses a tenth of the packets", async () => {
+    await using lab = await Lab.make();
+    await startNat(lab.network, { inside: ["client"], forgotten: "drop", idle: 6_000 });
+    await lab.lose(10);
+    await lab.serve("echo");
+    const { status, printed, stderr } = await lab.nat(lab.server(4, 7007), "--max", "10s");
+    assert.equal(status, 0, stderr);
+    assertBracket(printed, 6_000, 2_000);
+    assert.equal(printed.proxied, false);
+  });
+
   test("a path that stays down makes the measurement void, and what was known is printed", async () => {
     await using lab = await Lab.make();
     await lab.serve("echo");
@@ -232,9 +258,10 @@ class Lab implements AsyncDisposable {
   }
 
   /** Starts `deadpeer …` on the server and waits until it says that it is there. */
-  async serve(...args: string[]): Promise<void> {
+  async serve(...args: string[]): Promise<ChildProcess> {
     const child = this.network.host("server").spawn(process.execPath, [cli, ...args]);
     await once(child.stderr as NodeJS.ReadableStream, "data");
+    return child;
   }
 
   /** Starts any server, and waits until something listens. */
@@ -303,6 +330,15 @@ class Lab implements AsyncDisposable {
     assert.ok(child !== null);
     await once(child.stderr as NodeJS.ReadableStream, "data");
     return child;
+  }
+
+  async lose(percent: number): Promise<void> {
+    await nft(
+      this.network.router.namespaceName,
+      `table inet loss {
+        chain forward { type filter hook forward priority -20; numgen random mod 100 < ${percent} drop; }
+      }`,
+    );
   }
 
   async cut(): Promise<void> {

@@ -15,10 +15,11 @@ export async function run({ port: text, listen }: EchoCommandOptions): Promise<v
   const port = wholeNumber(text, "--port");
   if (port > 65_535)
     throw new DeadpeerError("bad-option", `--port ${text} is not a port; ports go from 0 to 65535`);
+  const ended = new Promise<void>((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
+  });
   await using server = await EchoServer.listen({ port, address: listen ?? null });
   const { address, port: given } = server.address;
   note(`listening on ${formatEndpoint(address, given)}; Ctrl-C ends it`);
-  await new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
-  });
+  await ended;
 }

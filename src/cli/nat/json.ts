@@ -13,7 +13,7 @@ interface Figures extends Omit<Bracket, "ceiling"> {
 export function natJson(target: string, measured: Measured, plan: Plan | null): object {
   const { server, directions } = measured;
   const { client, server: inward } = directions;
-  const { survivedMs, lostMs, lossKind, brokenOff, strayMs } = figures(together(directions));
+  const { survivedMs, lostMs, lossKind, unasked, brokenOff, strayMs } = figures(together(directions));
   return {
     target,
     survivedMs,
@@ -26,17 +26,19 @@ export function natJson(target: string, measured: Measured, plan: Plan | null): 
     server: server.isEcho ? "deadpeer-echo" : "other",
     seenAs: server.seenAs,
     proxied: server.proxied,
+    unasked,
     brokenOff,
     strayMs,
     directions: { client: figures(client), server: inward === null ? null : figures(inward) },
   };
 }
 
-function figures({ survivedMs, lostMs, lossKind, ceiling, strayMs }: Bracket): Figures {
+function figures({ survivedMs, lostMs, lossKind, unasked, ceiling, strayMs }: Bracket): Figures {
   return {
     survivedMs: Math.floor(survivedMs),
     lostMs: lostMs === null ? null : Math.ceil(lostMs),
     lossKind,
+    unasked,
     brokenOff: ceiling === null ? null : { by: ceiling.by, afterMs: Math.floor(ceiling.silentMs) },
     strayMs: strayMs.map((ms) => Math.ceil(ms)),
   };

@@ -11,7 +11,7 @@ import { section, settingsOf, widest } from "../plan/report.js";
 export function natReport(measured: Measured, plan: Plan | null, detect: string, given: Terminal): string {
   const terminal = { ...given, width: Math.min(given.width, widest) };
   const bracket = together(measured.directions);
-  const remarks = [...remarksOn(measured, bracket)].map((text) => wrap(terminal, text, "  "));
+  const remarks = [...remarksOn(measured, bracket, plan)].map((text) => wrap(terminal, text, "  "));
   const findings = [directionsTable(measured.directions, terminal), ...remarks].join("\n");
   const sections = [section(terminal, title(measured, bracket), findings)];
   if (plan !== null) {
@@ -30,7 +30,7 @@ function title({ server: { address }, problem }: Measured, { survivedMs, lostMs 
   const path = `The path to ${formatEndpoint(address.address, address.port)}`;
   const soFar = problem === null ? "" : ", as far as is known";
   if (lostMs === null) return `${path} remembers an idle connection for ${exact(survivedMs)} or more${soFar}`;
-  return `${path} forgets an idle connection after ${exact(survivedMs)} to ${exact(lostMs)}${soFar}`;
+  return `${path} forgets an idle connection after ${exact(survivedMs)} to ${exact(lostMs, Math.ceil)}${soFar}`;
 }
 
 function directionsTable({ client, server }: Directions, terminal: Terminal): string {
@@ -50,32 +50,42 @@ function row(who: string, { survivedMs, lostMs, lossKind }: Bracket): Cell[] {
   return [
     { text: `  ${who}` },
     { text: exact(survivedMs) },
-    { text: lostMs === null ? "" : exact(lostMs) },
+    { text: lostMs === null ? "" : exact(lostMs, Math.ceil) },
     lossKind === "none" ? { text: "nothing was lost" } : { text: lossKind, style: "red" },
   ];
 }
 
-/** Minutes do not make a bracket of seconds look like one time. */
-function exact(ms: number): string {
-  return ms < 600_000 ? `${Number((ms / 1_000).toFixed(1))}s` : formatDuration(ms);
+/** Rounded outwards, and never so that a bracket looks like one time. */
+function exact(ms: number, round: (value: number) => number = Math.floor): string {
+  return ms < 600_000 ? `${(round(ms / 100) / 10).toFixed(1)}s` : formatDuration(round(ms / 1_000) * 1_000);
 }
 
-function* remarksOn({ server, directions, problem }: Measured, bracket: Bracket): Generator<string> {
-  yield* lossRemarks(bracket, problem !== null);
+function* remarksOn(
+  { server, directions, problem }: Measured,
+  bracket: Bracket,
+  plan: Plan | null,
+): Generator<string> {
+  yield* lossRemarks(server, bracket, problem !== null);
   yield* pathRemarks(server);
   yield* ceilingRemarks(server, bracket);
   const [shortest] = bracket.strayMs;
   if (shortest !== undefined)
     yield `${bracket.strayMs.length} lost after a silence that others survived, the shortest ${exact(shortest)}: chance if it was one, several paths or a full table if there are more.`;
   yield* certaintyRemarks(server, directions);
-  if (bracket.survivedMs > 0 && rememberedMs(bracket) < 3_000)
-    yield "TCP keepalive counts in whole seconds and may not hold this: let the program speak more often.";
+  if (plan === null && bracket.lostMs !== null)
+    yield "No TCP keepalive holds this, for it counts in whole seconds and a lost probe has to be repeated in time: let the program speak more often.";
 }
 
-function* lossRemarks({ lossKind, ceiling }: Bracket, early: boolean): Generator<string> {
+function* lossRemarks(
+  { isEcho }: Server,
+  { lossKind, unasked, ceiling }: Bracket,
+  early: boolean,
+): Generator<string> {
   if (lossKind === "silent")
     yield "What is sent after that vanishes: an end learns of it only when its own timer runs out.";
-  if (lossKind === "reset") yield "What is sent after that, or the silence itself, is answered with a reset.";
+  if (lossKind === "reset" && !unasked) yield "What is sent after that is answered with a reset.";
+  if (unasked)
+    yield `The reset comes by itself, while nobody speaks: from a box that says so when it forgets, or from a proxy${isEcho ? "" : " or the server itself, whose own limit this may be"}.`;
   if (lossKind === "none" && ceiling === null && !early)
     yield "That is the longest silence that was tried; --max looks further.";
 }

@@ -35,6 +35,8 @@ export async function run(target: string, options: NatCommandOptions): Promise<v
 
 async function report(measured: Measured, target: string, options: NatCommandOptions): Promise<void> {
   const bracket = together(measured.directions);
+  const nothing = measured.problem !== null && bracket.survivedMs === 0 && bracket.lostMs === null;
+  if (nothing && options.json !== true) return;
   const plan: Plan | null = fittingPlan(bracket, options.detect);
   if (options.json === true) {
     const { natJson } = await import("./json.js");

@@ -2,6 +2,7 @@ import { connect, type Socket } from "node:net";
 import { DeadpeerError } from "../../errors.js";
 import { baseFd } from "../../guard/inner-socket.js";
 import { systemClock } from "../../kernel/clock.js";
+import { hasFeature } from "../../kernel/features.js";
 import { writeSettings } from "../../kernel/socket-options.js";
 import { readTcpInfo, type TcpInfo } from "../../kernel/tcp-info.js";
 import { LineReader } from "../../heartbeat/echo/lines.js";
@@ -85,6 +86,16 @@ export class Connection {
   probe(): void {
     const fd = baseFd(this.socket);
     if (fd >= 0) writeSettings(fd, { keepalive: { intervalMs: 1_000, count: 127, idleMs: 1_000 } });
+  }
+
+  /**
+   * After an outage it shall be heard again soon: what is not acknowledged is sent again at least once a second, where the kernel can
+   * (Linux 6.15); and not only tcp_retries2 times, but for so long.
+   */
+  retransmitOften(forMs: number): void {
+    const fd = baseFd(this.socket);
+    if (fd >= 0 && hasFeature("rto-max") === "yes")
+      writeSettings(fd, { rtoMaxMs: 1_000, userTimeoutMs: forMs });
   }
 
   write(line: string): void {

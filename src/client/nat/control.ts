@@ -1,7 +1,7 @@
 import { DeadpeerError } from "../../errors.js";
 import { type Greeting, parseGreeting } from "../../heartbeat/echo/lines.js";
 import { systemClock } from "../../kernel/clock.js";
-import { Connection } from "./connection.js";
+import { Connection, type Ended } from "./connection.js";
 import { nextLine } from "./lane.js";
 import { type Address, formatEndpoint } from "./target.js";
 import { wait } from "./wait.js";
@@ -9,10 +9,9 @@ import { wait } from "./wait.js";
 /** An echo server greets at once; others are given this long to say that they are none. */
 const greetingMs = 1_500;
 const lookMs = 250;
-/** The kernel probes every second: two lost in a row are no outage yet. */
+/** It is asked every second: two lost in a row are no outage yet. */
 const gapMs = 3_500;
-/** A proxy knows nothing of the kernel's probes, and closes what carries no data. */
-const pingMs = 2_500;
+const pingMs = 1_000;
 /** A path that is down for longer than this will not be waited for. */
 const outageMs = 30_000;
 /** A clock that people set may be corrected by less. */
@@ -20,7 +19,10 @@ const sleptMs = 1_000;
 
 /**
  * A connection that is never silent, beside those that are: as long as it is answered, the path and the server are up, and a silent
- * connection that is not answered has been forgotten. The kernel does the probing.
+ * connection that is not answered has been forgotten.
+ *
+ * An echo server is asked for an answer of its program's: a kernel goes on acknowledging for one that hangs, and so does a proxy.
+ * Others are probed by our kernel.
  */
 export class Control {
   readonly address: Address;
@@ -37,6 +39,7 @@ export class Control {
   #asked: Promise<unknown> = Promise.resolve();
   /** Questions without an answer yet. */
   #owed = 0;
+  #answeredMs: number;
 
   private constructor(
     connection: Connection,
@@ -49,7 +52,9 @@ export class Control {
     this.#fail = fail;
     this.#upSinceMs = systemClock.monotonic();
     this.#awakeSinceMs = this.#upSinceMs;
-    connection.probe();
+    this.#answeredMs = this.#upSinceMs;
+    if (greeting === null) connection.probe();
+    else connection.retransmitOften(2 * outageMs);
     this.seenAs = seenAs(connection, greeting);
     this.#watch().catch(fail);
     if (greeting !== null) this.#converse().catch(fail);
@@ -120,6 +125,7 @@ export class Control {
     for (;;) {
       const got = await nextLine(this.#connection, this.#signal);
       if (got === null) return null;
+      this.#answeredMs = systemClock.monotonic();
       if (--this.#owed === 0) return got;
     }
   }
@@ -152,11 +158,12 @@ export class Control {
     const info = this.#connection.info();
     const { ended } = this.#connection;
     if (ended === null && info !== null) {
-      const heardMs = nowMs - Math.min(info.lastAckRecvMs, info.lastDataRecvMs);
+      const byKernelMs = nowMs - Math.min(info.lastAckRecvMs, info.lastDataRecvMs);
+      const heardMs = this.greeting === null ? byKernelMs : this.#answeredMs;
       if (nowMs - heardMs <= gapMs + 2 * this.roundTripMs) this.#upSinceMs ??= nowMs;
       else this.#isDown(heardMs);
     } else if (this.greeting === null) await this.#reopen(nowMs);
-    else this.#fail(this.#lost(ended?.how === "closed" ? "was closed" : "was reset"));
+    else this.#fail(this.#lost(endings[ended?.how ?? "failed"]));
     if (this.#upSinceMs === null && nowMs - this.#downSinceMs > outageMs)
       this.#fail(this.#lost(`has not been answered for ${outageMs / 1_000}s`));
   }
@@ -189,6 +196,12 @@ export class Control {
     );
   }
 }
+
+const endings = {
+  closed: "was closed",
+  reset: "was reset",
+  failed: "could not be kept",
+} as const satisfies Record<Ended["how"], string>;
 
 export interface ControlOptions {
   readonly signal: AbortSignal;

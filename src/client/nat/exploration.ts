@@ -88,10 +88,11 @@ export class Exploration {
 }
 
 function fruitless(stood: number, tried: number): DeadpeerError {
-  return new DeadpeerError(
-    "measurement-void",
-    stood < tried
-      ? `of ${tried} connections at once the server kept ${stood} for a second; try --connections ${Math.max(2, stood)}`
-      : `nothing was learned from ${tried} connections, ${mostInVain} times: the path was not up for long enough`,
-  );
+  const problem =
+    stood === 0
+      ? "the server ended every connection within a second, or had no room for it"
+      : stood < tried
+        ? `of ${tried} connections at once the server kept ${stood} for a second`
+        : `nothing was learned from ${tried} connections, ${mostInVain} times: the path was not up for long enough`;
+  return new DeadpeerError("measurement-void", problem);
 }

@@ -13,6 +13,8 @@ const firstLookMs = 20;
 const answerMs = 5_000;
 /** What the other side says by itself any sooner belongs to its greeting. */
 const greetingMs = 1_000;
+/** A server that has spoken so often since will not be silent. */
+const mostWords = 5;
 
 /** A connection that is left silent for a time, once. */
 export class Lane {
@@ -21,6 +23,7 @@ export class Lane {
   readonly id: string | null;
   readonly #silence: Silence;
   readonly openedMs: number;
+  #words = 0;
 
   private constructor(connection: Connection, id: string | null) {
     this.connection = connection;
@@ -67,12 +70,13 @@ export class Lane {
       const { ended } = this.connection;
       if (ended !== null) return this.#ended(ended);
       const broken = this.#silence.look(nowMs, this.#traffic());
-      if (broken !== null && broken.afterMs >= greetingMs) {
+      if (broken !== null && nowMs - this.openedMs > greetingMs) this.#words++;
+      if (broken !== null && (broken.afterMs >= greetingMs || this.#words === mostWords)) {
         // The kernel has received it; whether it was an end, Node says when it next looks at its sockets.
         await wait(5, signal);
         const by = this.connection.ended?.how ?? "spoken";
         if (by === "reset" || by === "failed")
-          return { kind: "lost", how: "reset", silentMs: nowMs - this.openedMs };
+          return { kind: "lost", how: "reset", silentMs: nowMs - this.openedMs, unasked: true };
         return this.#interrupted(by, broken.afterMs);
       }
       if (!wanted()) return { kind: "void" };
@@ -94,14 +98,15 @@ export class Lane {
 
   #ended({ how, atMs }: Ended): Outcome {
     if (how === "closed") return this.#interrupted("closed", this.#silence.atLeastMs(atMs));
-    return { kind: "lost", how: "reset", silentMs: this.#silence.atMostMs(atMs) };
+    return { kind: "lost", how: "reset", silentMs: this.#silence.atMostMs(atMs), unasked: true };
   }
 
   #interrupted(by: "closed" | "spoken", brokenAfterMs: number): Outcome {
     // It passed the box up to half a round trip before it arrived, and our last packet as much later than it was sent.
     const silentMs = brokenAfterMs - this.roundTripMs;
     // A server that takes no more connections closes them as soon as they stand.
-    return silentMs < greetingMs ? { kind: "void" } : { kind: "interrupted", by, silentMs };
+    const atOnce = by === "closed" && silentMs < greetingMs;
+    return atOnce ? { kind: "void" } : { kind: "interrupted", by, silentMs: Math.max(0, silentMs) };
   }
 
   #traffic(): Traffic {

@@ -5,7 +5,7 @@ import { libc } from "../../kernel/libc.js";
 import { Control } from "./control.js";
 import { Exploration, type Progress, type Trial } from "./exploration.js";
 import { Lane } from "./lane.js";
-import type { Directions } from "./search/memory.js";
+import { type Directions, together } from "./search/memory.js";
 import { isProxied } from "./proxy.js";
 import { Search } from "./search/search.js";
 import { type Address, addressesOf, type HostPort } from "./target.js";
@@ -65,15 +65,15 @@ export class Measurement {
     this.#options = options;
   }
 
-  /** null: it has not begun, for nobody has answered yet. */
+  /** Of both directions; null: it has not begun, for nobody has answered yet. */
   get progress(): Progress | null {
-    // Both directions take about as long; whichever is behind is looked at.
-    return this.#explorations
-      .map(({ progress }) => progress)
-      .reduce<Progress | null>(
-        (slowest, one) => (slowest === null || one.remainingMs > slowest.remainingMs ? one : slowest),
-        null,
-      );
+    const [client, server] = this.#explorations.map(({ progress }) => progress);
+    if (client === undefined || server === undefined) return client ?? null;
+    return {
+      bracket: together({ client: client.bracket, server: server.bracket }),
+      waiting: client.waiting + server.waiting,
+      remainingMs: Math.max(client.remainingMs, server.remainingMs),
+    };
   }
 
   /**

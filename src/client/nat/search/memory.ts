@@ -17,6 +17,7 @@ export function together({ client, server }: Directions): Bracket {
     survivedMs: Math.min(client.survivedMs, server.survivedMs),
     lostMs: first.lostMs,
     lossKind: first.lossKind,
+    unasked: first.unasked,
     ceiling: client.ceiling ?? server.ceiling,
     strayMs: [...client.strayMs, ...server.strayMs].sort((a, b) => a - b),
   };
@@ -48,7 +49,8 @@ export function fittingPlan(bracket: Bracket, detectWithin: string): Plan | null
   const path = pathOption(rememberedMs(bracket));
   if (path === "0s") return null;
   try {
-    return planDetection({ detectWithin, path: [path] });
+    const plan = planDetection({ detectWithin, path: [path] });
+    return plan.warnings.some(({ code }) => code === "idle-exceeds-path") ? null : plan;
   } catch (error) {
     if (error instanceof DeadpeerError && error.code === "budget-impossible") return null;
     throw error;

@@ -9,7 +9,13 @@ export type Outcome =
   /** It was answered after at least this silence. */
   | { readonly kind: "survived"; readonly silentMs: number }
   /** It was lost after at most this silence. */
-  | { readonly kind: "lost"; readonly how: LossKind; readonly silentMs: number }
+  | {
+      readonly kind: "lost";
+      readonly how: LossKind;
+      readonly silentMs: number;
+      /** The reset came while nobody spoke. */
+      readonly unasked?: true;
+    }
   /** Something arrived after at least this silence. */
   | { readonly kind: "interrupted"; readonly by: Interruption; readonly silentMs: number }
   /** It says nothing: the path was down meanwhile, the machine slept, or the connection never stood. */

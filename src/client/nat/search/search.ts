@@ -27,6 +27,8 @@ export interface Bracket {
   /** null: nothing was lost. */
   readonly lostMs: number | null;
   readonly lossKind: LossKind | "none";
+  /** The reset came by itself, and was no answer. */
+  readonly unasked: boolean;
   readonly ceiling: Ceiling | null;
   /** Losses after silences that other connections survived, shortest first: chance, or several paths. */
   readonly strayMs: readonly number[];
@@ -37,6 +39,7 @@ interface Loss {
   readonly askedMs: number;
   readonly silentMs: number;
   readonly how: LossKind;
+  readonly unasked?: true;
 }
 
 /**
@@ -78,10 +81,12 @@ export class Search {
       survivedMs: this.#survivedMs,
       lostMs: believed === undefined ? null : Math.max(believed.silentMs, first?.silentMs ?? 0),
       lossKind: believed?.how ?? "none",
+      unasked: believed?.unasked ?? false,
       ceiling: this.#ceiling,
       strayMs: this.#losses
-        .filter(({ askedMs }) => askedMs <= this.#survivedMs)
-        .map(({ silentMs }) => silentMs),
+        .map(({ silentMs }) => silentMs)
+        // Near the truth connections may well differ.
+        .filter((silentMs) => silentMs < this.#survivedMs - roughly(silentMs) / 5),
     };
   }
 
