@@ -24,6 +24,8 @@ export const errorCodes = {
   "policy-exists": "a cgroup that has a policy already; the message says which",
   "file-conflict": "a file that deadpeer would write exists and is not deadpeer's",
   "heartbeat-protocol": "the peer of a heartbeat connection sent something that the protocol does not allow",
+  "queue-full": "more waits for a peer than the queue's bounds allow, and its policy is to refuse",
+  "connection-closed": "a long connection, session or server that has been closed is asked for something",
   "ffi-unavailable":
     "koffi, the optional dependency that reaches the kernel, is not installed or has no build for here",
   "platform-unsupported": "something that only works on another operating system or architecture",
