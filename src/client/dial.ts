@@ -130,12 +130,16 @@ class StreamAttempt extends Trial {
     if (this.over) return;
     const { localAddress = "", remoteAddress = "" } = this.#socket;
     const network = `${localAddress} ${remoteAddress}`;
-    const wire = new StreamWire(this.#socket, {
-      onMessage: (message) => this.#heard(wire, message, network),
-      onRead: () => {},
-      onDrain: () => {},
-      onProtocolError: (problem) => this.fail(problem.message),
-    });
+    const wire = new StreamWire(
+      this.#socket,
+      {
+        onMessage: (message) => this.#heard(wire, message, network),
+        onRead: () => {},
+        onDrain: () => {},
+        onProtocolError: (problem) => this.fail(problem.message),
+      },
+      { mayRefuse: true },
+    );
     this.#wire = wire;
     wire.send(this.host.hello(network));
   }

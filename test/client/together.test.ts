@@ -9,6 +9,7 @@ import type { HeartbeatServerOptions } from "../../src/server/options.js";
 import type { Session } from "../../src/server/session.js";
 import type { Verdict } from "../../src/verdict/verdict.js";
 import { selfSigned } from "../support/certificate.js";
+import { until } from "../support/until.js";
 
 const certificate = selfSigned();
 const key = randomBytes(32);
@@ -151,11 +152,3 @@ describe("a long connection and a server", { timeout: 60_000, concurrency: true 
     assert.equal(session.state, "away");
   });
 });
-
-async function until(holds: () => boolean): Promise<void> {
-  const giveUpAt = Date.now() + 20_000;
-  while (!holds()) {
-    assert.ok(Date.now() < giveUpAt, "it does not come about");
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

@@ -24,12 +24,14 @@ export interface StreamListener extends WireListener {
 export class StreamWire implements Wire {
   readonly transport: Transport;
   readonly socket: Socket;
-  readonly #reader = new StreamReader();
+  readonly #reader: StreamReader;
   #listener: StreamListener | null;
   #greeted = false;
 
-  constructor(socket: Socket, listener: StreamListener) {
+  /** @param mayRefuse the other side is a server. */
+  constructor(socket: Socket, listener: StreamListener, { mayRefuse = false } = {}) {
     this.socket = socket;
+    this.#reader = new StreamReader({ mayRefuse });
     this.transport = (socket as Partial<TLSSocket>).encrypted === true ? "tls" : "tcp";
     this.#listener = listener;
     (socket as WiredSocket)[wireOf] = this;
