@@ -27,6 +27,8 @@ export const errorCodes = {
   "heartbeat-protocol": "the peer of a heartbeat connection sent something that the protocol does not allow",
   "cannot-connect": "a server that has no address, cannot be reached, refuses, or does not answer",
   "measurement-void": "a measurement that shows nothing, because the path or the server failed meanwhile",
+  "queue-full": "more waits for a peer than the queue's bounds allow, and its policy is to refuse",
+  "connection-closed": "a long connection, session or server that has been closed is asked for something",
   "ffi-unavailable":
     "koffi, the optional dependency that reaches the kernel, is not installed or has no build for here",
   "platform-unsupported": "something that only works on another operating system or architecture",

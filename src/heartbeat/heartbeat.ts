@@ -52,8 +52,6 @@ export interface HeartbeatEvents {
 }
 
 const nothing = new Uint8Array();
-/** A silence is counted from the last answer, which takes its time to come; a round trip seldom takes longer. */
-const tidyMs = 1_000;
 
 /** The heartbeat of one connection; made by `heartbeat`. */
 export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposable {
@@ -73,7 +71,8 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
   #peerSendsEveryMs = 0;
   #number = 0;
   #answeredMs: number | null = null;
-  #standstillMs: number | null = null;
+  /** The last standstill of this side, and when it ended. */
+  #standstill: { readonly lateMs: number; readonly wokeMs: number } | null = null;
   #sentMs: number;
   #doubted = false;
   #closed = false;
@@ -231,13 +230,11 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
   #settingsNow(): BeatSettings {
     const { learner } = this.#options;
     const { intervalMs } = this.#settings;
-    const learned = learner === undefined ? null : Math.max(learner.intervalMs, intervalMs);
-    const ownIdleMs = learned ?? this.#settings.idleMs;
+    const ownIdleMs =
+      learner === undefined ? this.#settings.idleMs : Math.max(learner.intervalMs, intervalMs);
     const idleMs = Math.max(ownIdleMs, this.#peerSendsEveryMs > 0 ? this.#peerSendsEveryMs + intervalMs : 0);
     // The peer is asked after the silence that is being tried; the promise is for the case that the peer alone talks.
-    const sendEveryMs =
-      learned === null ? this.#settings.sendEveryMs : learned + Math.min(intervalMs, tidyMs);
-    return { ...this.#settings, idleMs, sendEveryMs };
+    return { ...this.#settings, idleMs, sendEveryMs: learner?.promiseMs ?? this.#settings.sendEveryMs };
   }
 
   #adopt(): void {
@@ -247,8 +244,8 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
   }
 
   #stoodStill(lateMs: number): void {
-    this.#standstillMs = lateMs;
     const nowMs = this.#clock.monotonic();
+    this.#standstill = { lateMs, wokeMs: nowMs };
     this.#engine.stoodStill(nowMs);
     this.#phi.stoodStill(nowMs);
     // A path that forgot the connection while nobody could beat has not forgotten it too early.
@@ -305,7 +302,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
       figures,
       ...(figures === null ? { lastHeardMs: heardMs } : {}),
       timer: "heartbeat",
-      selfPausedMs: this.#standstillMs,
+      selfPausedMs: this.#pausedMs(),
     });
     this.#blamePath();
     if (socket !== null) guardOn(socket)?.blame(evidence);
@@ -315,6 +312,12 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
     this.#adapter.close(verdict);
     this.emit("verdict", verdict);
     this.close();
+  }
+
+  /** For how long this side stood still since the peer was last heard. */
+  #pausedMs(): number | null {
+    const paused = this.#standstill;
+    return paused !== null && paused.wokeMs >= this.#engine.heardMs ? paused.lateMs : null;
   }
 
   /** The connection was lost, perhaps because the path had forgotten it during the silence before the first unanswered beat. */

@@ -18,6 +18,9 @@ export interface LearnerOptions {
   readonly store?: IntervalStore;
 }
 
+/** A round trip seldom takes longer. */
+const tidyMs = 1_000;
+
 /**
  * The interval that one network bears, learned over many connections: give the same learner to each of them.
  *
@@ -59,6 +62,14 @@ export class IntervalLearner {
   /** How long to be silent before the next beat. */
   get intervalMs(): number {
     return this.#adaptive.intervalMs;
+  }
+
+  /**
+   * What the peer is told: this side sends something at least so often. The silence that is tried counts from the last answer, which
+   * takes its time to come.
+   */
+  get promiseMs(): number {
+    return this.intervalMs + tidyMs;
   }
 
   /** Whether there is nothing left to find out. */

@@ -41,7 +41,7 @@ describe("deadpeer watch beside the lab", { skip: needsLab, timeout: 300_000 }, 
       openSync(file(`${name}.err`), "w"),
     ];
     watch = spawn(process.execPath, [cli, "watch", "--json"], { stdio: stdio("watch") });
-    await until("it watches", () => readFileSync(file("watch.err"), "utf8").includes("watching"));
+    await until(() => readFileSync(file("watch.err"), "utf8").includes("watching"));
     const lab = spawn(process.execPath, [cli, "lab", "run", "--all", "--json"], { stdio: stdio("lab") });
     await once(lab, "exit");
     watch.kill("SIGTERM");

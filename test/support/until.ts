@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 
-/** Looks again and again until it is so, at most a minute. */
-export async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 60_000;
+/** Waits until something holds, looking often; fails when it does not come about. */
+export async function until(holds: () => boolean, withinMs = 60_000): Promise<void> {
+  const giveUpAt = performance.now() + withinMs;
   while (!holds()) {
-    assert.ok(Date.now() < deadline, `never came true: ${what}`);
-    await sleep(10);
+    assert.ok(
+      performance.now() < giveUpAt,
+      `within ${withinMs} ms it did not come about: ${holds.toString()}`,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -1,4 +1,4 @@
-import { byeReasons, type Hello, limits, type Message, messageTypes, protocolVersion } from "./message.js";
+import { byeReasons, type Hello, limits, type Message, messageTypes } from "./message.js";
 
 /** What every connection begins with, so that a stranger is told from a peer by its first bytes. */
 export const magic = Buffer.from("DPHB", "latin1");
@@ -51,13 +51,22 @@ export function encode(message: Message): Buffer {
   }
 }
 
-function encodeHello({ sendEveryMs, deadlineMs, maxPayload, session, token, received, key }: Hello): Buffer {
+function encodeHello({
+  version,
+  sendEveryMs,
+  deadlineMs,
+  maxPayload,
+  session,
+  token,
+  received,
+  key,
+}: Hello): Buffer {
   check(session === null || session.length === limits.sessionId, "a session's id has 16 bytes");
   check(token.length <= limits.token, `a token has ${limits.token} bytes at most`);
   check(key.length === 0 || key.length === limits.key, `a key has ${limits.key} bytes`);
   const fixed = Buffer.alloc(25);
   fixed.set(magic);
-  fixed.writeUInt8(protocolVersion, 4);
+  fixed.writeUInt8(version, 4);
   fixed.writeUInt32BE(sendEveryMs, 5);
   fixed.writeUInt32BE(deadlineMs, 9);
   fixed.writeUInt32BE(maxPayload, 13);

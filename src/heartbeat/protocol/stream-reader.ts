@@ -16,9 +16,15 @@ const nothing = Buffer.alloc(0);
  */
 export class StreamReader {
   #greeted = false;
+  readonly #mayRefuse: boolean;
   /** The beginning of a message that has not arrived whole, with room behind it. */
   #room = nothing;
   #kept = 0;
+
+  /** @param mayRefuse the other side is a server, which may answer our hello with a bye. */
+  constructor({ mayRefuse = false }: { readonly mayRefuse?: boolean } = {}) {
+    this.#mayRefuse = mayRefuse;
+  }
 
   /** Whether a message has arrived in part. */
   get inMessage(): boolean {
@@ -84,6 +90,7 @@ export class StreamReader {
 
   /** A stranger, such as a browser, is told from a peer by the first bytes it sends, and not waited for. */
   #expectHello(bytes: Buffer): void {
+    if (this.#mayRefuse && bytes.readUInt8(0) === messageTypes.bye) return;
     const shown = bytes.subarray(headerLength, headerLength + magic.length);
     if (bytes.readUInt8(0) !== messageTypes.hello || !magic.subarray(0, shown.length).equals(shown))
       throw malformed("it does not begin with a hello");

@@ -53,7 +53,7 @@ class Service implements Disposable {
     const client = connect({ host, port: this.port, allowHalfOpen: true });
     client.on("error", () => {});
     await once(client, "connect");
-    await until("it is accepted", () => this.accepted.length > before);
+    await until(() => this.accepted.length > before);
     return [client, this.accepted[before] as Socket];
   }
 
@@ -84,7 +84,7 @@ class Told implements Disposable {
   /** That of the end with this local port. */
   async of(port: number | undefined): Promise<Obituary> {
     const find = (): Obituary | undefined => this.obituaries.find(({ local }) => local.port === port);
-    await until(`the death at port ${port} is told`, () => find() !== undefined);
+    await until(() => find() !== undefined);
     return find() as Obituary;
   }
 
@@ -193,7 +193,7 @@ describe("watchHost, from the kernel's events", { skip: needsRoot }, () => {
     service[Symbol.dispose]();
     const client = connect({ host: "127.0.0.1", port });
     await once(client, "error");
-    await until("it is told", () => told.obituaries.length > 0);
+    await until(() => told.obituaries.length > 0);
     const all = await told.all();
     assert.equal(all.length, 1);
     const { state, verdict, direction, remote, processes } = all[0] as Obituary;
@@ -230,7 +230,7 @@ describe("watchHost, from the kernel's events", { skip: needsRoot }, () => {
     const told = new Told([service.port]);
     const script = `import socket, sys; s = socket.create_connection(("127.0.0.1", ${service.port})); sys.stdin.read(1)`;
     const child = spawn("python3", ["-c", script], { stdio: ["pipe", "ignore", "inherit"] });
-    await until("it has connected", () => service.accepted.length > 0);
+    await until(() => service.accepted.length > 0);
     const port = service.accepted[0]?.remotePort;
     child.kill("SIGKILL");
     await once(child, "exit");
@@ -249,7 +249,7 @@ describe("watchHost, from the kernel's events", { skip: needsRoot }, () => {
     const script = `import socket; socket.create_connection(("127.0.0.1", ${service.port})).close()`;
     const { status, pid } = spawnSync("python3", ["-c", script]);
     assert.equal(status, 0);
-    await until("it was accepted", () => service.accepted.length > 0);
+    await until(() => service.accepted.length > 0);
     const { processes } = await told.of(service.accepted[0]?.remotePort);
     assert.equal(processes[0]?.pid, pid);
   });
@@ -307,7 +307,7 @@ describe("watchHost, from the kernel's events", { skip: needsRoot }, () => {
     };
     const all = new Told([service.port]);
     await closeInOrder(await service.connect("127.0.0.1"));
-    await until("both are told", () => all.obituaries.length === 2);
+    await until(() => all.obituaries.length === 2);
     const states = Object.fromEntries(
       await Promise.all(
         Object.entries(watches).map(async ([name, told]) => [
@@ -348,7 +348,7 @@ for cpu in os.sched_getaffinity(0):
     for _ in range(1000):
         with socket.socket() as s: s.connect_ex(("127.0.0.1", 1))`;
     assert.equal(spawnSync("python3", ["-c", flood]).status, 0);
-    await until("losses are counted", () => told.watch.sight.lostEvents > 0);
+    await until(() => told.watch.sight.lostEvents > 0);
     const { source, verdict } = await told.of(port);
     assert.deepEqual([source, verdict.certainty], ["list", "likely"]);
     assert.equal((await told.of(service.port)).source, "list");

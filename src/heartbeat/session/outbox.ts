@@ -1,0 +1,164 @@
+import { DeadpeerError } from "../../errors.js";
+
+/** What becomes of a message for which there is no room: the oldest that was never sent goes, or the new one, or `send` throws. */
+export type QueuePolicy = "drop-oldest" | "drop-newest" | "refuse";
+
+export interface QueueBounds {
+  /** Messages that may wait, sent and not yet acknowledged ones included. */
+  readonly messages: number;
+  /** Their bytes. */
+  readonly bytes: number;
+  readonly policy: QueuePolicy;
+}
+
+export const defaultBounds: QueueBounds = { messages: 1_000, bytes: 8 * 2 ** 20, policy: "refuse" };
+
+export interface Outgoing {
+  readonly sequence: number;
+  readonly payload: Uint8Array;
+}
+
+/**
+ * Messages on their way to the peer, from the moment they were given until the peer has acknowledged them. They are numbered as they
+ * lie, without gaps, so one may only be dropped as long as it was never sent: what has been sent once may have arrived.
+ *
+ * Pure: it sends nothing itself.
+ *
+ * @example
+ * outbox.push(payload);
+ * for (let next = outbox.next(); next !== null && wire.send(next); next = outbox.next()) {}
+ */
+export class Outbox {
+  readonly #bounds: QueueBounds;
+  /** What waits; those before `#first` are gone already. */
+  #queue: Uint8Array[] = [];
+  #first = 0;
+  #bytes = 0;
+  /** The sequence of the last one that the peer has taken. */
+  #acknowledged: number;
+  /** The highest that was ever sent. */
+  #sent: number;
+  /** The highest that was sent over the present connection. */
+  #underway: number;
+
+  constructor(bounds: QueueBounds, { acknowledged = 0, queue = [] as readonly Uint8Array[] } = {}) {
+    this.#bounds = bounds;
+    this.#acknowledged = acknowledged;
+    this.#queue = [...queue];
+    this.#bytes = queue.reduce((sum, { length }) => sum + length, 0);
+    // What another process has left behind may have been sent by it.
+    this.#sent = acknowledged + queue.length;
+    this.#underway = acknowledged;
+  }
+
+  /** Messages that wait, or are not yet acknowledged. */
+  get length(): number {
+    return this.#queue.length - this.#first;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  /** Sent over the present connection and not yet acknowledged. */
+  get unacknowledged(): number {
+    return this.#underway - this.#acknowledged;
+  }
+
+  /**
+   * Takes a message; it is not copied.
+   *
+   * @param dropped told of what had to go for it, or of itself, and the sequence it would have had.
+   * @returns false if it was itself dropped.
+   * @throws DeadpeerError `queue-full` under the policy `refuse`.
+   */
+  push(payload: Uint8Array, dropped: (outgoing: Outgoing) => void): boolean {
+    const { messages, bytes, policy } = this.#bounds;
+    const fits = (): boolean => this.length < messages && this.#bytes + payload.length <= bytes;
+    if (policy === "drop-oldest") while (!fits() && this.#dropOldest(dropped));
+    if (!fits()) {
+      if (policy === "refuse")
+        throw new DeadpeerError(
+          "queue-full",
+          `${this.length} messages of ${this.#bytes} bytes wait for the peer already, and ${messages} of ${bytes} bytes are allowed; send later, or set the queue's bounds or policy`,
+        );
+      dropped({ sequence: this.#acknowledged + this.length + 1, payload });
+      return false;
+    }
+    this.#queue.push(payload);
+    this.#bytes += payload.length;
+    return true;
+  }
+
+  /** The next one for the present connection; null: all are sent. */
+  next(): Outgoing | null {
+    const payload = this.#queue[this.#first + this.#underway - this.#acknowledged];
+    return payload === undefined ? null : { sequence: this.#underway + 1, payload };
+  }
+
+  /** `next` was sent. */
+  advance(): void {
+    this.#underway++;
+    this.#sent = Math.max(this.#sent, this.#underway);
+  }
+
+  /** The next one cannot be sent to this peer. Only what was never sent may go. @returns false if it was. */
+  dropNext(): boolean {
+    if (this.#underway < this.#sent) return false;
+    const [payload] = this.#queue.splice(this.#first + this.#underway - this.#acknowledged, 1);
+    this.#bytes -= payload?.length ?? 0;
+    return true;
+  }
+
+  /**
+   * The peer has taken everything up to here.
+   *
+   * @returns how many were new; null: that many were never sent, so the peer is mistaken.
+   */
+  acknowledge(received: number): number | null {
+    if (received > this.#sent) return null;
+    const taken = received - this.#acknowledged;
+    if (taken <= 0) return 0;
+    for (let n = 0; n < taken; n++) this.#shift();
+    this.#acknowledged = received;
+    this.#underway = Math.max(this.#underway, received);
+    return taken;
+  }
+
+  /** Over a new connection, or where some were lost: everything that was not acknowledged is sent again. */
+  again(): void {
+    this.#underway = this.#acknowledged;
+  }
+
+  /** The peer has forgotten the session: what it had not acknowledged is for the new one, numbered from 1. */
+  renumber(): void {
+    this.#acknowledged = 0;
+    this.#underway = 0;
+    this.#sent = 0;
+  }
+
+  #dropOldest(dropped: (outgoing: Outgoing) => void): boolean {
+    const index = this.#first + this.#sent - this.#acknowledged;
+    if (index >= this.#queue.length) return false;
+    const [payload] = this.#queue.splice(index, 1);
+    if (payload === undefined) return false;
+    this.#bytes -= payload.length;
+    dropped({ sequence: this.#sent + 1, payload });
+    return true;
+  }
+
+  #shift(): void {
+    this.#bytes -= this.#queue[this.#first]?.length ?? 0;
+    // A hole does not keep the payload in memory; the array is shortened when half of it is holes.
+    this.#queue[this.#first++] = gone;
+    if (this.#first < 32 || this.#first * 2 < this.#queue.length) return;
+    this.#queue = this.#queue.slice(this.#first);
+    this.#first = 0;
+  }
+}
+
+const gone = new Uint8Array();

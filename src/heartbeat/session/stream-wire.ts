@@ -1,0 +1,107 @@
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { DeadpeerError } from "../../errors.js";
+import { encode } from "../protocol/encode.js";
+import { limits, type Message } from "../protocol/message.js";
+import { StreamReader } from "../protocol/stream-reader.js";
+import type { Transport, Wire, WireListener } from "./wire.js";
+
+/** Where a socket keeps its wire: the listeners are one function each for all wires, so that a connection more costs little. */
+const wireOf = Symbol("deadpeer wire");
+type WiredSocket = Socket & { [wireOf]?: StreamWire };
+
+/** What a listener of streams may take as it is, to be quick. */
+export interface StreamListener extends WireListener {
+  /**
+   * Bytes that begin where a message begins, after the hello; they may be changed.
+   *
+   * @returns false: they are to be read as messages.
+   */
+  takeWhole?(chunk: Buffer): boolean;
+}
+
+/** The protocol over a TCP or TLS socket, which is read from now on. */
+export class StreamWire implements Wire {
+  readonly transport: Transport;
+  readonly socket: Socket;
+  readonly #reader: StreamReader;
+  #listener: StreamListener | null;
+  #greeted = false;
+
+  /** @param mayRefuse the other side is a server. */
+  constructor(socket: Socket, listener: StreamListener, { mayRefuse = false } = {}) {
+    this.socket = socket;
+    this.#reader = new StreamReader({ mayRefuse });
+    this.transport = (socket as Partial<TLSSocket>).encrypted === true ? "tls" : "tcp";
+    this.#listener = listener;
+    (socket as WiredSocket)[wireOf] = this;
+    socket.on("data", onData);
+    socket.on("drain", onDrain);
+  }
+
+  get reliable(): boolean {
+    return true;
+  }
+
+  get maxPayload(): number {
+    return limits.dataPayload;
+  }
+
+  /** Somebody else listens from now on. */
+  handTo(listener: StreamListener): void {
+    this.#listener = listener;
+  }
+
+  send(message: Message): boolean {
+    return this.socket.writable ? this.socket.write(encode(message)) : false;
+  }
+
+  end(): void {
+    this.#listener = null;
+    this.socket.end();
+  }
+
+  destroy(): void {
+    this.#listener = null;
+    this.socket.destroy();
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#listener === null) return;
+    if (this.#greeted && !this.#reader.inMessage && this.#listener.takeWhole?.(chunk) === true) return;
+    try {
+      this.#reader.push(chunk, this.#take);
+    } catch (error) {
+      if (!(error instanceof DeadpeerError)) throw error;
+      this.#tell((listener) => listener.onProtocolError(error));
+      return;
+    }
+    this.#tell(afterRead);
+  }
+
+  /** Whoever listens by now, if anybody does. */
+  #tell(what: (listener: StreamListener) => void): void {
+    if (this.#listener !== null) what(this.#listener);
+  }
+
+  drained(): void {
+    this.#listener?.onDrain();
+  }
+
+  readonly #take = (message: Message): void => {
+    this.#greeted = true;
+    this.#listener?.onMessage(message);
+  };
+}
+
+function afterRead(listener: StreamListener): void {
+  listener.onRead();
+}
+
+function onData(this: WiredSocket, chunk: Buffer): void {
+  this[wireOf]?.push(chunk);
+}
+
+function onDrain(this: WiredSocket): void {
+  this[wireOf]?.drained();
+}

@@ -1,0 +1,52 @@
+import type { TimerClock } from "../time/clock.js";
+import { Deadlines } from "../time/deadlines.js";
+
+/** Something that has a deadline now and then. */
+export interface Due {
+  /** Its number on the agenda. */
+  place: number;
+  due(nowMs: number): void;
+}
+
+/** The deadlines of everything that a server holds, on one timer. */
+export class Agenda {
+  readonly #clock: TimerClock;
+  readonly #deadlines: Deadlines;
+  readonly #entries: (Due | null)[] = [];
+  readonly #free: number[] = [];
+
+  constructor(clock: TimerClock, onStandstill: (lateMs: number) => void) {
+    this.#clock = clock;
+    this.#deadlines = new Deadlines({
+      clock,
+      onDue: (place) => this.#entries[place]?.due(clock.monotonic()),
+      onStandstill,
+    });
+  }
+
+  get nowMs(): number {
+    return this.#clock.monotonic();
+  }
+
+  /** Gives a thing a place, once. */
+  enter(thing: Due): void {
+    thing.place = this.#free.pop() ?? this.#entries.length;
+    this.#entries[thing.place] = thing;
+  }
+
+  /** Takes it back. */
+  leave(thing: Due): void {
+    if (this.#entries[thing.place] !== thing) return;
+    this.#deadlines.delete(thing.place);
+    this.#entries[thing.place] = null;
+    this.#free.push(thing.place);
+  }
+
+  set(thing: Due, atMs: number): void {
+    if (this.#entries[thing.place] === thing) this.#deadlines.set(thing.place, atMs);
+  }
+
+  close(): void {
+    this.#deadlines.close();
+  }
+}

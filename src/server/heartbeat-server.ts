@@ -1,0 +1,412 @@
+import { randomBytes } from "node:crypto";
+import { createSocket, type Socket as DatagramSocket } from "node:dgram";
+import { EventEmitter, once } from "node:events";
+import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
+import { DeadpeerError } from "../errors.js";
+import { guardListener } from "../guard/listener.js";
+import type { BeatSettings } from "../heartbeat/engine/engine.js";
+import { type Hello, limits, protocolVersion } from "../heartbeat/protocol/message.js";
+import type { ByeReason } from "../heartbeat/protocol/message.js";
+import type { SessionJournal } from "../heartbeat/session/journal.js";
+import type { Wire } from "../heartbeat/session/wire.js";
+import type { Verdict } from "../verdict/verdict.js";
+import { Agenda } from "./agenda.js";
+import { Connection, type ConnectionHost, connectionOn } from "./connection.js";
+import { DatagramDoor, type DoorHost } from "./datagram-door.js";
+import type { SessionHost } from "./host.js";
+import { type HeartbeatServerOptions, type ServerSettings, serverSettings } from "./options.js";
+import { HostedSession, type Session, type SessionEnd } from "./session.js";
+import { Tokens } from "./tokens.js";
+
+export interface HeartbeatServerEvents {
+  /** A new client. */
+  session: [session: Session];
+  /** A message, once and in order; a part of a greater buffer, so copy what is to be kept. */
+  data: [session: Session, payload: Uint8Array, sequence: number];
+  /** What a client's application says with its beats and answers. */
+  payload: [session: Session, payload: Uint8Array];
+  /** A beat of ours was missed. */
+  suspect: [session: Session];
+  /** The client's connection is gone; the session waits for it. */
+  offline: [session: Session, verdict: Verdict];
+  /** The client is back. */
+  resumed: [session: Session];
+  /** A message to a client will not arrive, because of the queue's policy. */
+  dropped: [session: Session, payload: Uint8Array];
+  /** The session is over: by the client's goodbye, because it did not come back, or because this side closed it. */
+  end: [session: Session, why: SessionEnd, text: string];
+  /** Somebody who is no client, or one that asks for what cannot be. */
+  refused: [remote: string, problem: string];
+  /** A listening socket, or the TCP settings, failed. Without a listener it is thrown. */
+  error: [error: Error];
+}
+
+export interface ListenOptions {
+  /** 0: the system chooses one. */
+  readonly port: number;
+  /** Default: all addresses, IPv6 and IPv4. */
+  readonly host?: string;
+}
+
+export interface ListenUdpOptions extends ListenOptions {
+  /** 32 bytes that clients have as well. Without it, clients get a key with the hello over TCP or TLS. */
+  readonly key?: Uint8Array;
+}
+
+const none = new Uint8Array();
+/** Different intervals of clients for which settings are kept; who announces a different one each time gets his own. */
+const mostSettings = 64;
+
+/**
+ * Accepts the heartbeat protocol over TCP, TLS and UDP. A session lives on while its client is away, for a grace time; what is sent
+ * meanwhile waits, and arrives once, in order.
+ *
+ * @example
+ * const server = new HeartbeatServer({ detect: "demanding" });
+ * server.on("data", (session, payload) => session.send(payload));
+ * server.on("offline", (session, verdict) => console.log(session.id, verdict.sentence));
+ * await server.listen({ port: 7443 });
+ */
+export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> implements AsyncDisposable {
+  readonly #options: HeartbeatServerOptions;
+  readonly #settings: ServerSettings;
+  readonly #agenda: Agenda;
+  readonly #sessions = new Map<string, HostedSession>();
+  readonly #connections = new Set<Connection>();
+  readonly #listeners = new Set<Server>();
+  readonly #door: DatagramDoor;
+  readonly #beats = new Map<number, BeatSettings>();
+  readonly #tokens: Tokens;
+  readonly #host: SessionHost;
+  readonly #connectionHost: ConnectionHost;
+  #answer: ((session: Session) => Uint8Array | string) | null = null;
+  #greetings = 0;
+  #closed: Promise<void> | null = null;
+
+  /** @throws DeadpeerError `bad-option`, `bad-duration`, `aborted`; what the store throws. */
+  constructor(options: HeartbeatServerOptions = {}) {
+    super();
+    if (options.signal?.aborted === true)
+      throw new DeadpeerError("aborted", "HeartbeatServer: the signal was already aborted");
+    this.#options = options;
+    this.#settings = serverSettings(options);
+    this.#agenda = new Agenda(this.#settings.clock, (lateMs) => this.#stoodStill(lateMs));
+    this.#host = this.#sessionHost();
+    this.#connectionHost = this.#hostOfConnections();
+    this.#door = new DatagramDoor(this.#doorHost());
+    this.#tokens = this.#load();
+    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Those whose client is here, and those whose client is away. */
+  get sessions(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  session(id: string): Session | undefined {
+    return this.#sessions.get(id);
+  }
+
+  /** What answers and beats to a session carry from now on: up to 64 KiB. null: nothing. */
+  set payload(payload: ((session: Session) => Uint8Array | string) | null) {
+    this.#answer = payload;
+  }
+
+  /** Listens for TCP. @returns the address. @throws what `net.Server` gives, as `EADDRINUSE`. */
+  listen(where: ListenOptions): Promise<AddressInfo> {
+    return this.#listen(createServer(streamOptions), where, "connection");
+  }
+
+  /** Listens for TLS; `tls` as for `tls.createServer`. */
+  listenTls({ tls, ...where }: ListenOptions & { readonly tls: TlsOptions }): Promise<AddressInfo> {
+    const handshakeTimeout = this.#settings.handshakeMs;
+    const server = createTlsServer({ handshakeTimeout, ...streamOptions, ...tls });
+    server.on("tlsClientError", (error, socket) => {
+      this.emit("refused", addressOf(socket), `TLS: ${error.message}`);
+      // The other side may keep what is left of it open for as long as it likes.
+      socket.destroy();
+    });
+    return this.#listen(server, where, "secureConnection");
+  }
+
+  /** Listens for datagrams. @throws DeadpeerError `bad-option` for a key that is not of 32 bytes. */
+  async listenUdp({ port, host, key }: ListenUdpOptions): Promise<AddressInfo> {
+    this.#mustBeOpen();
+    if (key !== undefined && key.length !== limits.key)
+      throw new DeadpeerError("bad-option", `key: ${key.length} bytes; a key has ${limits.key}`);
+    const socket = await bound(
+      createSocket(host !== undefined && !isIPv6(host) ? "udp4" : "udp6"),
+      port,
+      host,
+    );
+    socket.on("error", (error) => this.emit("error", error));
+    this.#door.open(socket, key ?? null);
+    return socket.address();
+  }
+
+  /** Takes a connection that somebody else has accepted. */
+  accept(socket: Socket): void {
+    if (this.#closed !== null || this.#greetings >= this.#settings.maxGreetings) {
+      this.emit("refused", addressOf(socket), "too many connections that have not said hello");
+      socket.destroy();
+      return;
+    }
+    this.#greetings++;
+    this.#connections.add(new Connection(socket, this.#connectionHost));
+  }
+
+  /**
+   * Says goodbye to everybody, and closes. With a store, sessions go on when a server takes it up again; without one, they are over.
+   * Waits until connections have ended, 2 s at most.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #onAbort = (): void => void this.close();
+
+  async #close(): Promise<void> {
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    const closing = Array.from(this.#listeners, (server) => new Promise((resolve) => server.close(resolve)));
+    for (const session of this.#sessions.values()) session.shutDown();
+    for (const connection of this.#connections) if (connection.greeting) connection.socket.destroy();
+    await Promise.all(closing);
+    await this.#door.close();
+    // What is kept elsewhere is not over: nothing is written about it.
+    const store = this.#options.store ?? null;
+    if (store === null) for (const session of this.#sessions.values()) session.end("server-closed");
+    this.#agenda.close();
+    store?.close();
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed !== null) throw new DeadpeerError("connection-closed", "the server has been closed");
+  }
+
+  async #listen(server: Server, { port, host }: ListenOptions, event: string): Promise<AddressInfo> {
+    this.#mustBeOpen();
+    const { tcp = { detectWithin: "1m" } } = this.#options;
+    if (tcp !== null) guardListener(server, tcp).on("error", (error) => this.emit("error", error));
+    server.on(event, (socket: Socket) => this.accept(socket));
+    server.listen({ port, ...(host === undefined ? {} : { host }) });
+    await once(server, "listening");
+    server.on("error", (error) => this.emit("error", error));
+    this.#listeners.add(server);
+    return server.address() as AddressInfo;
+  }
+
+  /** Goes on with the sessions that another process has left behind: their clients are away. */
+  #load(): Tokens {
+    const { store } = this.#options;
+    if (store === undefined) return new Tokens();
+    const { secret, sessions } = store.load();
+    const tokens = new Tokens(secret ?? undefined);
+    if (secret === null) store.keepSecret(tokens.secret);
+    for (const kept of sessions) this.#sessions.set(kept.id, new HostedSession(this.#host, kept.id, kept));
+    return tokens;
+  }
+
+  #stoodStill(lateMs: number): void {
+    const { nowMs } = this.#agenda;
+    for (const session of this.#sessions.values()) session.stoodStill(nowMs, lateMs);
+  }
+
+  // Hellos.
+
+  #hostOfConnections(): ConnectionHost {
+    return {
+      agenda: this.#agenda,
+      handshakeMs: this.#settings.handshakeMs,
+      greeted: (connection, hello) => {
+        const { socket, wire } = connection;
+        this.#greetings--;
+        const { remoteAddress: address, remotePort: port } = socket;
+        const remote = address === undefined || port === undefined ? null : { address, port };
+        return this.#greet(wire, hello, remote, (reason, text) => {
+          wire.send({ type: "bye", reason, text });
+          connection.linger();
+        });
+      },
+      refused: (connection, problem) => {
+        this.#greetings--;
+        this.emit("refused", addressOf(connection.socket), problem);
+        connection.linger();
+        connection.socket.destroy();
+      },
+      closed: (connection) => {
+        if (connection.greeting) this.#greetings--;
+        this.#connections.delete(connection);
+      },
+    };
+  }
+
+  /**
+   * Answers a hello that came over a stream.
+   *
+   * @param refuse says bye.
+   */
+  #greet(
+    wire: Wire,
+    hello: Hello,
+    remote: { address: string; port: number } | null,
+    refuse: (reason: ByeReason, text: string) => void,
+  ): HostedSession | null {
+    const problem = this.#problemOf(hello);
+    if (problem !== null) {
+      this.emit("refused", remote === null ? "somebody" : `${remote.address}:${remote.port}`, problem[1]);
+      refuse(...problem);
+      return null;
+    }
+    const known = hello.session === null ? undefined : this.#sessions.get(hexOf(hello.session));
+    const session = known ?? new HostedSession(this.#host, hexOf(randomBytes(limits.sessionId)), null);
+    const offence = session.come(wire, hello, remote);
+    if (offence !== null) {
+      refuse("protocol-error", offence);
+      return null;
+    }
+    if (known === undefined) this.#sessions.set(session.id, session);
+    wire.send(this.#hello(Buffer.from(session.id, "hex"), session.received, this.#door.keyFor(session)));
+    this.emit(known === undefined ? "session" : "resumed", session);
+    session.go(hello.received);
+    return session;
+  }
+
+  #problemOf(hello: Hello): [ByeReason, string] | null {
+    if (hello.version !== protocolVersion) return ["version", `version ${protocolVersion} is spoken here`];
+    const { maxSilenceMs, maxSessions } = this.#settings;
+    if (hello.sendEveryMs > maxSilenceMs)
+      return ["no-agreement", `an interval of ${hello.sendEveryMs} ms is longer than ${maxSilenceMs} ms`];
+    // A client that is less patient than our answers are quick would never be content.
+    if (hello.deadlineMs < 100)
+      return ["no-agreement", `a deadline of ${hello.deadlineMs} ms is less than 100 ms`];
+    if (hello.session === null && hello.received > 0)
+      return ["protocol-error", "a new session in which something was received"];
+    if (hello.session === null)
+      return this.#sessions.size >= maxSessions
+        ? ["evicted", `${maxSessions} sessions are here already`]
+        : null;
+    const known =
+      this.#sessions.has(hexOf(hello.session)) && this.#tokens.belongs(hello.token, hello.session);
+    return known ? null : ["unknown-session", "no such session, or not yours"];
+  }
+
+  #hello(id: Buffer, received: number, key: Uint8Array): Hello {
+    return {
+      type: "hello",
+      version: protocolVersion,
+      sendEveryMs: 0,
+      deadlineMs: this.#settings.deadlineMs,
+      maxPayload: this.#settings.maxPayload,
+      received,
+      session: id,
+      token: this.#tokens.of(id),
+      key,
+    };
+  }
+
+  #doorHost(): DoorHost {
+    return {
+      agenda: this.#agenda,
+      settings: this.#settings,
+      session: (id) => this.#sessions.get(id),
+      problemOf: (hello) => this.#problemOf(hello),
+      refused: (remote, problem) => this.emit("refused", remote, problem),
+      hello: (hello, key) => {
+        const id = hello.session === null ? randomBytes(limits.sessionId) : Buffer.from(hello.session);
+        const received = this.#sessions.get(id.toString("hex"))?.received ?? 0;
+        return { id: id.toString("hex"), answer: this.#hello(id, received, key) };
+      },
+      arrived: (id, wire, hello, remote) => {
+        const known = this.#sessions.get(id);
+        const session = known ?? new HostedSession(this.#host, id, null);
+        const offence = session.come(wire, hello, remote);
+        if (offence !== null) return offence;
+        this.#sessions.set(id, session);
+        this.emit(known === undefined ? "session" : "resumed", session);
+        session.go(hello.received);
+        return session;
+      },
+    };
+  }
+
+  // What sessions need.
+
+  #sessionHost(): SessionHost {
+    return {
+      settings: this.#settings,
+      agenda: this.#agenda,
+      journalled: this.#options.store !== undefined,
+      plainAnswers: () => this.#answer === null,
+      journal: (id): SessionJournal | null => this.#options.store?.journal(id) ?? null,
+      beatsFor: (sendEveryMs) => this.#beatsFor(sendEveryMs),
+      linger: (wire, last) => {
+        last?.();
+        const connection = wire.socket === null ? null : connectionOn(wire.socket);
+        if (connection === null) wire.end();
+        else connection.linger();
+      },
+      answer: (session) => {
+        const said = this.#answer?.(session) ?? none;
+        return typeof said === "string" ? Buffer.from(said) : said;
+      },
+      payload: (session, payload) => this.emit("payload", session, payload),
+      data: (session, payload, sequence) => this.emit("data", session, payload, sequence),
+      dropped: (session, payload) => this.emit("dropped", session, payload),
+      suspect: (session) => this.emit("suspect", session),
+      resumed: (session) => this.emit("resumed", session),
+      offline: (session, verdict) => this.emit("offline", session, verdict),
+      ended: (session, why, text) => {
+        this.#sessions.delete(session.id);
+        this.#door.forget(session);
+        this.#options.store?.journal(session.id).ended();
+        this.emit("end", session, why, text);
+      },
+    };
+  }
+
+  #beatsFor(sendEveryMs: number): BeatSettings {
+    const present = this.#beats.get(sendEveryMs);
+    if (present !== undefined) return present;
+    const { beats } = this.#settings;
+    const idleMs = Math.max(beats.idleMs, sendEveryMs === 0 ? 0 : sendEveryMs + beats.intervalMs);
+    const settings = { ...beats, idleMs };
+    if (this.#beats.size < mostSettings) this.#beats.set(sendEveryMs, settings);
+    return settings;
+  }
+}
+
+/** Answers are small and wait for nobody. */
+const streamOptions = { noDelay: true, allowHalfOpen: false } as const;
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
+}
+
+function addressOf({ remoteAddress = "somebody", remotePort = 0 }: Partial<Socket>): string {
+  return isIPv6(remoteAddress) ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+}
+
+async function bound(
+  socket: DatagramSocket,
+  port: number,
+  host: string | undefined,
+): Promise<DatagramSocket> {
+  try {
+    socket.bind({ port, ...(host === undefined ? {} : { address: host }) });
+    await once(socket, "listening");
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}

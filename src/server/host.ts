@@ -1,0 +1,31 @@
+import type { BeatSettings } from "../heartbeat/engine/engine.js";
+import type { SessionJournal } from "../heartbeat/session/journal.js";
+import type { Wire } from "../heartbeat/session/wire.js";
+import type { Verdict } from "../verdict/verdict.js";
+import type { Agenda } from "./agenda.js";
+import type { ServerSettings } from "./options.js";
+import type { HostedSession, SessionEnd } from "./session.js";
+
+/** What a session needs of its server. */
+export interface SessionHost {
+  readonly settings: ServerSettings;
+  readonly agenda: Agenda;
+  /** Whether sessions are kept over the end of the process. */
+  readonly journalled: boolean;
+  journal(id: string): SessionJournal | null;
+  /** The settings for a client that sends something so often; the same object for all such. */
+  beatsFor(sendEveryMs: number): BeatSettings;
+  /** Ends a wire in order, after `last` was sent, and for good after a while. */
+  linger(wire: Wire, last?: () => void): void;
+  /** The application has nothing to say with answers. */
+  plainAnswers(): boolean;
+  /** What an answer or a beat to this session carries. */
+  answer(session: HostedSession): Uint8Array;
+  payload(session: HostedSession, payload: Uint8Array): void;
+  data(session: HostedSession, payload: Uint8Array, sequence: number): void;
+  dropped(session: HostedSession, payload: Uint8Array): void;
+  suspect(session: HostedSession): void;
+  resumed(session: HostedSession): void;
+  offline(session: HostedSession, verdict: Verdict): void;
+  ended(session: HostedSession, why: SessionEnd, text: string): void;
+}
