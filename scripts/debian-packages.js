@@ -22,6 +22,8 @@ const needed = [
   ["/usr/lib/postgresql", "postgresql"],
   ["redis-server", "redis-server"],
   ["mosquitto", "mosquitto"],
+  ["/usr/lib/rabbitmq", "rabbitmq-server"],
+  ["/usr/share/doc/python3-grpcio", "python3-grpcio"],
   ["sshd", "openssh-server"],
   ["ssh", "openssh-client"],
   ["nc.openbsd", "netcat-openbsd"],

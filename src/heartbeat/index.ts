@@ -1,4 +1,14 @@
 export type { HeartbeatAdapter, OutgoingBeat, Peer } from "./adapter.js";
+export { type AmqpConnection, overAmqp } from "./adapters/amqp.js";
+export { type Http2Options, overHttp2 } from "./adapters/http2.js";
+export { isHeartbeatMessage, type MessageSocket, overMessages } from "./adapters/messages.js";
+export { overMqtt, type PingingMqttClient } from "./adapters/mqtt.js";
+export { type OverSocket, overSocket } from "./adapters/over-socket.js";
+export { overPg, type ProbedPgClient } from "./adapters/pg.js";
+export { checkPgServer, type PgFinding, type QueryingPgClient } from "./adapters/pg-server.js";
+export { PingPace } from "./adapters/ping-pace.js";
+export { overIoredis, overNodeRedis, type PingingIoredis, type PingingNodeRedis } from "./adapters/redis.js";
+export { overWebSocket, type PingingWebSocket } from "./adapters/websocket.js";
 export type { LearnedInterval } from "./engine/adaptive.js";
 export { type BeatSettings, type BeatState, HeartbeatEngine } from "./engine/engine.js";
 export { Phi, type PhiOptions } from "./engine/phi.js";

@@ -1,0 +1,50 @@
+import { innerSocket } from "../../guard/inner-socket.js";
+import type { HeartbeatAdapter } from "../adapter.js";
+import { overSocket } from "./over-socket.js";
+
+/** What is used of a WebSocket of `ws`, a client's or a server's. */
+export interface PingingWebSocket {
+  ping(data?: Uint8Array): void;
+  terminate(): void;
+  on(event: "pong", listener: (data: Uint8Array) => void): unknown;
+  off(event: "pong", listener: (data: Uint8Array) => void): unknown;
+}
+
+/**
+ * Heartbeats by WebSocket's own pings (RFC 6455, section 5.5.2), which any peer answers by itself, browsers too. For open
+ * connections of `ws`, on either side; pings of the peer's are answered by `ws`.
+ *
+ * @throws DeadpeerError `no-socket` if it is not open yet, or no more.
+ * @example server.on("connection", (ws) => heartbeat(overWebSocket(ws), "normal"));
+ */
+export function overWebSocket(ws: PingingWebSocket): HeartbeatAdapter {
+  return overSocket(innerSocket(ws), {
+    beat: ({ number }) => ws.ping(mark(number)),
+    close: () => ws.terminate(),
+    listen(peer) {
+      const onPong = (data: Uint8Array): void => {
+        const number = numberIn(data);
+        if (number !== null) peer.answered(number);
+      };
+      ws.on("pong", onPong);
+      return () => ws.off("pong", onPong);
+    },
+  });
+}
+
+/** A ping carries up to 125 bytes, and the pong the same. The letters tell it from pings of the application's own. */
+const letters = "dead";
+
+function mark(number: number): Buffer {
+  const bytes = Buffer.alloc(letters.length + 4);
+  bytes.write(letters, "latin1");
+  bytes.writeUInt32BE(number, letters.length);
+  return bytes;
+}
+
+function numberIn(data: Uint8Array): number | null {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  if (bytes.length !== letters.length + 4 || bytes.toString("latin1", 0, letters.length) !== letters)
+    return null;
+  return bytes.readUInt32BE(letters.length);
+}
