@@ -2,11 +2,13 @@ import { DeadpeerError } from "../../errors.js";
 import { type FilterOptions, parseFilter } from "../../host/filter.js";
 import { repair, type RepairOptions } from "../../host/repair/repair.js";
 import type { SettingsChange } from "../../plan/settings.js";
+import { requireLinux } from "../../kernel/platform.js";
 import { interruptible } from "../interrupt.js";
 import { note } from "../note.js";
 import type { SettingsOptions } from "../settings-options.js";
 import { defeating, givenNames, readSettingsRequest } from "../settings-request.js";
 import { sayGaps } from "./gaps.js";
+import { giveWay } from "./give-way.js";
 import { printRepair, sayWaiting } from "./print.js";
 
 /** What commander collects for `deadpeer set`. */
@@ -25,6 +27,8 @@ export interface SetOptions extends FilterOptions, SettingsOptions {
 
 export async function runSet(options: SetOptions): Promise<void> {
   refuseContradictions(options);
+  requireLinux("sockets that can be borrowed from other processes");
+  giveWay();
   if (options.undo !== undefined) {
     const { undo } = await import("./undo.js");
     await undo(options.undo === true ? undefined : options.undo, options);
