@@ -124,42 +124,32 @@ export class Round implements Disposable {
       else if (held.holders.length === 0) attempt.fail("unheld", noHolder);
       return attempt;
     }
-    let keepsFd = false;
+    let isReady = false;
     try {
       const read = readSettings(fd.fd);
       const from = heldOf(read);
       const to = changed(from, this.#onlyUnset ? unsetPart(from, this.#change) : this.#change);
-      const seenWith = (settings: HeldSettings): ConnectionDetection =>
+      const detectionWith = (settings: HeldSettings): ConnectionDetection =>
         place.assessments.of(socket, this.#seenWith(read, settings)).detection;
       attempt.read(from);
-      if (isSame(from, to)) attempt.leave(seenWith(from));
-      else {
-        const danger = dangerOf(momentOf(peekTcpInfo(fd.fd)), from, to);
-        const without = danger === null ? to : withheld(danger, from, to);
-        attempt.expect(to, seenWith(to), seenWith(without));
-        if (this.#journal !== null) {
-          const netnsId = place.namespace?.id ?? this.#ownNetns;
-          const { local, remote } = connection;
-          const before = valuesOf(from);
-          const entry: RunEntry = {
-            cookie: String(cookie),
-            netnsId,
-            local,
-            remote,
-            before,
-            after: valuesOf(to),
-            ...(danger === null ? {} : { carefully: true }),
-          };
-          this.#ready.push({ fd, change: { socket: held, from, to, danger }, entry, attempt });
-          keepsFd = true;
-        }
+      if (isSame(from, to)) {
+        attempt.leave(detectionWith(from));
+        return attempt;
       }
+      const danger = dangerOf(momentOf(peekTcpInfo(fd.fd)), from, to);
+      const without = danger === null ? to : withheld(danger, from, to);
+      attempt.expect(to, detectionWith(to), detectionWith(without));
+      if (this.#journal === null) return attempt;
+      const change = { socket: held, from, to, danger };
+      const entry = entryOf(connection, place.namespace?.id ?? this.#ownNetns, change);
+      this.#ready.push({ fd, change, entry, attempt });
+      isReady = true;
     } catch (error) {
       // It was a TCP socket when it was listed, and its cookie says that it is the same: it refuses to be read.
       if (!(error instanceof DeadpeerError) || error.code !== "no-socket") throw error;
       attempt.fail("refused", error.message);
     } finally {
-      if (!keepsFd) fd.close();
+      if (!isReady) fd.close();
     }
     return attempt;
   }
@@ -203,6 +193,20 @@ export class Round implements Disposable {
     for (const { fd } of this.#ready) fd.close();
     this.#borrower[Symbol.dispose]();
   }
+}
+
+/** What is written down before a change. */
+function entryOf({ local, remote }: Connection, netnsId: string, change: Change): RunEntry {
+  const { socket, from, to, danger } = change;
+  const entry = {
+    cookie: String(socket.cookie),
+    netnsId,
+    local,
+    remote,
+    before: valuesOf(from),
+    after: valuesOf(to),
+  };
+  return danger === null ? entry : { ...entry, carefully: true };
 }
 
 /** Whether a connection holds something else now than before. */
