@@ -12,9 +12,9 @@ import type { TraceSource } from "./trace-source.js";
 
 /** The error, if any, comes in the same call of the kernel as the end … */
 const leastWaitNs = 5_000_000;
-/** … and the kernel's last word on the socket as soon as its program has closed it. */
+/** … and the kernel's last word on the socket soon after its program has closed it: a worker of the kernel's sends it. */
 const mostWaitNs = 100_000_000;
-/** A program that has an error to read takes longer; one that takes its time is asked instead. */
+/** A program that has an error to read takes longer to close it; one that takes its time is asked instead. */
 const mostWaitForErrorNs = 300_000_000;
 /** A connection that is not listed any more has its events read by then. */
 const vanishedForMs = 1_000;
@@ -30,8 +30,8 @@ export class TraceWatch implements Disposable {
   readonly #suspensions = new Suspensions();
   readonly #keeper: ListKeeper;
   readonly #writer: ObituaryWriter;
-  /** In the order of time. */
-  readonly #waiting = new Set<Death>();
+  /** In the order of time, and when each was first seen: this process may have been late itself. */
+  readonly #waiting = new Map<Death, number>();
   readonly #vanished = new Map<ListedConnection, { readonly atMs: number; readonly lostBefore: number }>();
   #lostAtLastLook = 0;
 
@@ -45,7 +45,7 @@ export class TraceWatch implements Disposable {
       places,
       tasks: this.#tasks,
       suspensions: this.#suspensions,
-      sees: { errors: source.seesErrors, resetsSent: source.seesResetsSent },
+      sees: source.sees,
     });
     this.#keeper.begin(nowMs);
   }
@@ -71,7 +71,7 @@ export class TraceWatch implements Disposable {
   /** Reads what there is, and writes the obituaries that can be written by now. */
   step(nowMs: number): WrittenObituary[] {
     const { events, completeNs } = this.#source.read();
-    for (const event of events) this.#take(event);
+    for (const event of events) this.#take(event, completeNs);
     this.#words.collect(this.#places, nowMs);
     const written = this.#settle(completeNs);
     this.#lookAround(nowMs, written);
@@ -87,22 +87,24 @@ export class TraceWatch implements Disposable {
     return [...this.step(nowMs), ...this.#settle(Number.POSITIVE_INFINITY)];
   }
 
-  #take(event: TraceEvent): void {
+  #take(event: TraceEvent, seenNs: number): void {
     if (event.kind === "exit") this.#tasks.end(event.tid, event.name, event.timeNs);
     else if (event.kind !== "error" && event.itself) this.#tasks.meet(event.tid);
     const death = this.#finder.take(event);
-    if (death !== null) this.#waiting.add(death);
+    if (death !== null) this.#waiting.set(death, seenNs);
   }
 
   #settle(completeNs: number): WrittenObituary[] {
     const written: WrittenObituary[] = [];
-    for (const death of this.#waiting) {
-      const ageNs = completeNs - death.atNs;
+    for (const [death, seenNs] of this.#waiting) {
       // Those behind it are younger still.
-      if (ageNs < leastWaitNs) break;
+      if (completeNs - death.atNs < leastWaitNs) break;
+      const { errno, destroyedNs } = death;
+      const mostNs = errno !== null && destroyedNs === null ? mostWaitForErrorNs : mostWaitNs;
+      const waitedNs = completeNs - Math.max(seenNs, destroyedNs ?? 0);
       const cookie = death.cookie ?? this.#writer.listedOf(death)?.cookie ?? null;
       const spoken = cookie !== null && this.#words.has(cookie);
-      if (!spoken && ageNs < (death.errno === null ? mostWaitNs : mostWaitForErrorNs)) continue;
+      if (!spoken && waitedNs < mostNs) continue;
       this.#waiting.delete(death);
       this.#finder.settle(death);
       const listed = this.#writer.listedOf(death);
