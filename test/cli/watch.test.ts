@@ -25,7 +25,7 @@ class Running {
 
   static async start(args: readonly string[], wrapper: readonly string[] = []): Promise<Running> {
     const running = new Running(args, wrapper);
-    await until("it watches", () => running.err.includes("watching "));
+    await until(() => running.err.includes("watching "));
     return running;
   }
 
@@ -79,7 +79,7 @@ describe("deadpeer watch", { skip: needsRoot, timeout: 120_000 }, () => {
       const watch = await Running.start(["--port", port]);
       assert.equal(instancesOf(watch.process.pid).length, 1);
       await die();
-      await until("both deaths are told", () => watch.lines.length === 3);
+      await until(() => watch.lines.length === 3);
       assert.equal(await watch.ends(signal), 0);
       assert.match(watch.err, /deadpeer: 2 deaths in [\d.]+m?s: 1 closed, 1 local; no events lost\n$/);
       assert.deepEqual(instancesOf(watch.process.pid), []);
@@ -88,7 +88,7 @@ describe("deadpeer watch", { skip: needsRoot, timeout: 120_000 }, () => {
   test("a line for people says it all", async () => {
     const watch = await Running.start(["--port", port, "--for", "60s"]);
     await die();
-    await until("both deaths are told", () => watch.lines.length === 3);
+    await until(() => watch.lines.length === 3);
     await watch.ends("SIGINT");
     const [titles = "", ...lines] = watch.lines;
     assert.match(
@@ -109,7 +109,7 @@ describe("deadpeer watch", { skip: needsRoot, timeout: 120_000 }, () => {
   test("--json: one object a line, at once, in the agreed shape", async () => {
     const watch = await Running.start(["--port", port, "--json", "--only", "closed,silent"]);
     await die();
-    await until("it is told while the watch goes on", () => watch.lines.length === 1);
+    await until(() => watch.lines.length === 1);
     const told = JSON.parse(watch.lines[0] ?? "") as Record<string, unknown>;
     const { at, netns, local, remote, state, processes, lifetimeMs, bytes, verdict } = told;
     assert.ok(typeof at === "string" && new Date(at).toISOString() === at);
@@ -141,7 +141,7 @@ describe("deadpeer watch", { skip: needsRoot, timeout: 120_000 }, () => {
   test("a reader that has read enough ends it", async () => {
     const watch = await Running.start(["--port", port, "--json"]);
     await die();
-    await until("something is read", () => watch.lines.length > 0);
+    await until(() => watch.lines.length > 0);
     watch.process.stdout?.destroy();
     await die();
     assert.equal(await watch.ends(), 0);
@@ -156,7 +156,7 @@ describe("deadpeer watch", { skip: needsRoot, timeout: 120_000 }, () => {
     });
     let said = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
-    await until("it watches", () => said.includes("watching "));
+    await until(() => said.includes("watching "));
     // More than a pipe holds.
     for (let count = 0; count < 60; count++) await Promise.all(Array.from({ length: 5 }, die));
     process.kill(-(child.pid as number), "SIGINT");
@@ -183,7 +183,7 @@ describe("deadpeer watch", { skip: needsRoot, timeout: 120_000 }, () => {
       `cat >> '${file}'; echo printed; exit 7`,
     ]);
     await die();
-    await until("both commands have run", () => watch.err.split("ended with status 7").length === 3);
+    await until(() => watch.err.split("ended with status 7").length === 3);
     assert.equal(await watch.ends("SIGINT"), 0);
     const told = readFileSync(file, "utf8").trim().split("\n").sort();
     assert.deepEqual(told, watch.lines.sort());
@@ -194,7 +194,7 @@ describe("deadpeer watch", { skip: needsRoot, timeout: 120_000 }, () => {
   test("--exec: a command that does not read its standard input is no trouble", async () => {
     const watch = await Running.start(["--port", port, "--exec", "exit 0"]);
     await Promise.all(Array.from({ length: 20 }, die));
-    await until("all deaths are told", () => watch.lines.length === 41);
+    await until(() => watch.lines.length === 41);
     assert.equal(await watch.ends("SIGINT"), 0);
     assert.match(watch.err, /; 40 commands run\n$/);
   });
@@ -204,12 +204,12 @@ describe("deadpeer watch", { skip: needsRoot, timeout: 120_000 }, () => {
     const watch = await Running.start(["--port", port, "--exec", `sleep 1000 & echo $! >> '${file}'; wait`]);
     await Promise.all(Array.from({ length: 5 }, die));
     const pids = (): string[] => (existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : []);
-    await until("four run, and not more", () => pids().length === 4);
+    await until(() => pids().length === 4);
     const before = Date.now();
     assert.equal(await watch.ends("SIGINT"), 0);
     assert.ok(Date.now() - before < 15_000);
     assert.match(watch.err, /; 4 commands run, 4 of them failed, 6 not run\n$/);
-    await until("what they had started has ended", () => pids().every((pid) => !existsSync(`/proc/${pid}`)));
+    await until(() => pids().every((pid) => !existsSync(`/proc/${pid}`)));
   });
 
   const refused: readonly [args: readonly string[], said: RegExp][] = [
@@ -242,7 +242,7 @@ describe("deadpeer watch", { skip: needsRoot, timeout: 120_000 }, () => {
     assert.equal(watch.err.split("\n").filter((line) => line.includes("lists are compared")).length, 1);
     socket.end();
     await once(socket.resume(), "close");
-    await until("it is told", () => watch.lines.length === 1);
+    await until(() => watch.lines.length === 1);
     const { source, verdict } = JSON.parse(watch.lines[0] ?? "") as {
       source: string;
       verdict: { state: string; certainty: string };

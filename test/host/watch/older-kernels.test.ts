@@ -95,9 +95,7 @@ describe("one and the same deaths, told by", { skip: needsNamespaces, timeout: 1
         deaths.set(`${kind} ${family}`, { local: pair.near.localPort ?? null, remote: pair.port });
       }
     // The lists are looked at once a second; only what they have shown, both ends of it, can be missed in them.
-    await until("the lists are looked at", () =>
-      [...watches.values()].every(({ watch }) => watch.sight.connections >= 2 * pairs.size),
-    );
+    await until(() => [...watches.values()].every(({ watch }) => watch.sight.connections >= 2 * pairs.size));
     for (const family of families) {
       const at = (kind: Kind): Awaited<ReturnType<typeof established>> =>
         pairs.get(`${kind} ${family}`) as Awaited<ReturnType<typeof established>>;
@@ -175,7 +173,7 @@ for port in (${Object.values(ports).join(",")}): attempt(port)`;
       };
       const due = names.filter((name) => expected(name) !== null);
       const missing = (): string[] => due.filter((name) => find(name) === undefined);
-      await until("all are told", () => missing().length === 0).catch(() => assert.deepEqual(missing(), []));
+      await until(() => missing().length === 0).catch(() => assert.deepEqual(missing(), []));
       for (const name of due) {
         const [state = ""] = truth[name.slice(0, -2) as Kind].split(" ");
         const { verdict } = find(name) as Obituary;
