@@ -4,7 +4,7 @@ import { type Death, DeathFinder } from "./death-finder.js";
 import { LastWords } from "./last-words.js";
 import { ListKeeper } from "./list-keeper.js";
 import { ObituaryWriter, type WrittenObituary } from "./obituary-writer.js";
-import type { Places } from "./places.js";
+import type { Places, WatchedPlace } from "./places.js";
 import { Suspensions } from "./suspensions.js";
 import { Tasks } from "./tasks.js";
 import type { TraceEvent } from "./trace-events.js";
@@ -33,7 +33,8 @@ export class TraceWatch implements Disposable {
   /** In the order of time, and when each was first seen: this process may have been late itself. */
   readonly #waiting = new Map<Death, number>();
   readonly #vanished = new Map<ListedConnection, { readonly atMs: number; readonly lostBefore: number }>();
-  #lostAtLastLook = 0;
+  /** How many events had been lost when each place was last looked at. */
+  readonly #lostAtLook = new WeakMap<WatchedPlace, number>();
 
   /** @param source whose owner this is from now on; it should have been listening already. */
   constructor(source: TraceSource, places: Places, nowMs: number) {
@@ -120,11 +121,13 @@ export class TraceWatch implements Disposable {
    * among them.
    */
   #lookAround(nowMs: number, written: WrittenObituary[]): void {
-    const lostBefore = this.#lostAtLastLook;
     const look = this.#keeper.step(nowMs);
-    for (const listed of look?.vanished ?? [])
-      if (!this.#vanished.has(listed)) this.#vanished.set(listed, { atMs: nowMs, lostBefore });
-    if (look !== null) this.#lostAtLastLook = this.#source.lost;
+    if (look !== null) {
+      const lostBefore = this.#lostAtLook.get(look.place) ?? 0;
+      for (const listed of look.vanished)
+        if (!this.#vanished.has(listed)) this.#vanished.set(listed, { atMs: nowMs, lostBefore });
+      this.#lostAtLook.set(look.place, this.#source.lost);
+    }
     for (const [listed, { atMs, lostBefore: before }] of this.#vanished) {
       if (nowMs - atMs < vanishedForMs) break;
       this.#vanished.delete(listed);
