@@ -109,7 +109,7 @@ class KernelChannel implements NetlinkChannel {
 }
 
 /** What comes unasked waits until it is read. The room is a limit: it takes memory only when it is needed. */
-const roomBytes = 8 * 2 ** 20;
+const roomBytes = 32 * 2 ** 20;
 
 function makeRoom(socket: OwnedFd): void {
   const room = Buffer.alloc(4);

@@ -24,6 +24,8 @@ export interface Background {
 export interface Sees {
   /** The error that a program is given (Linux 5.14). */
   readonly errors: boolean;
+  /** RSTs that arrive. */
+  readonly resetsReceived: boolean;
   /** RSTs that are sent, by which keepalive's timeouts are known. */
   readonly resetsSent: boolean;
 }
@@ -39,8 +41,8 @@ export function evidenceOf(death: Death, background: Background, sees: Sees): Fo
   const { at, sample, settings, selfPausedMs } = background;
   const { from, atNs, bornNs, closedBy, peerFin, resetReceived } = death;
   const connecting = from === "SYN_SENT" || from === "SYN_RECV";
-  const { errno, concluded } = connecting || !endedInOrder(death) ? errnoOf(death, sees) : inOrder;
   const ageMs = bornNs === null ? null : (atNs - bornNs) / 1e6;
+  const { errno, concluded, icmp = null } = endedInOrder(death) ? inOrder : errnoOf(death, ageMs, sees);
   // Once the kernel has given a connection up it shows CLOSE, and the figures read differently then.
   const figures = sample === null ? null : figuresAt(sample, atNs / 1e6, errno === null ? from : "CLOSE");
   return {
@@ -50,12 +52,13 @@ export function evidenceOf(death: Death, background: Background, sees: Sees): Fo
       errno,
       peerFin,
       resetSeen: resetReceived && errno !== null,
+      icmp,
       connecting,
       ageMs,
       figures,
       settings,
       selfPausedMs,
-      closedBy: errno !== null ? null : closedBy?.exited === true ? "exit" : "program",
+      closedBy: errno !== null || icmp !== null ? null : closedBy?.exited === true ? "exit" : "program",
       destroyedBy: errno === "ECONNABORTED" && closedBy !== null ? background.nameOf(closedBy) : null,
       regime: regimeOf(death, errno, figures, sees),
       timer: timerOf(death, errno, ageMs, figures, background, sees),
@@ -63,7 +66,7 @@ export function evidenceOf(death: Death, background: Background, sees: Sees): Fo
   };
 }
 
-const inOrder = { errno: null, concluded: false } as const;
+const inOrder: FoundError = { errno: null, concluded: false };
 
 /**
  * Both sides have ended it, or our own has and no program is there any more to be told of an error: how the kernel then gets rid of
@@ -74,8 +77,15 @@ function endedInOrder({ from, errno }: Death): boolean {
   return errno === null && (from === "FIN_WAIT1" || from === "FIN_WAIT2" || from === "CLOSING");
 }
 
+interface FoundError {
+  readonly errno: string | null;
+  readonly concluded: boolean;
+  /** A router's report that must have come. */
+  readonly icmp?: string;
+}
+
 /** The error that the program is given: as the kernel says or, where it does not, as its other events let it be concluded. */
-function errnoOf(death: Death, sees: Sees): { readonly errno: string | null; readonly concluded: boolean } {
+function errnoOf(death: Death, ageMs: number | null, sees: Sees): FoundError {
   const { errno, resetReceived, closedBy, from, keepaliveTimeout } = death;
   if (errno !== null) return { errno, concluded: false };
   // tcp_reset.
@@ -83,10 +93,19 @@ function errnoOf(death: Death, sees: Sees): { readonly errno: string | null; rea
     const reset = from === "SYN_SENT" ? "ECONNREFUSED" : from === "CLOSE_WAIT" ? "EPIPE" : "ECONNRESET";
     return { errno: reset, concluded: false };
   }
-  if (sees.errors || closedBy !== null) return inOrder;
+  if (sees.errors) return inOrder;
+  // An RST that arrives while the program has hold of the socket is dealt with by the program itself (__release_sock).
+  if (closedBy !== null) return { errno: null, concluded: !sees.resetsReceived };
+  if (from === "SYN_SENT" && ageMs !== null && ageMs < firstTickMs)
+    return sees.resetsReceived
+      ? { errno: null, concluded: true, icmp: "unreachable" }
+      : { errno: "ECONNREFUSED", concluded: true };
   // Only timers are left; an ICMP message that came before would be their error.
   return { errno: "ETIMEDOUT", concluded: !keepaliveTimeout };
 }
+
+/** No timer ends an attempt to connect before the first answer is overdue: the initial retransmission timeout, RFC 6298 §2.1. */
+const firstTickMs = 990;
 
 /** null: the figures tell. Whatever an older look at the socket says: keepalive's timeouts were idle, all others had something to send. */
 function regimeOf(
@@ -112,9 +131,10 @@ function timerOf(
 ): Timer | null {
   if (errno === null || isOfReset(errno, from)) return null;
   if (keepaliveTimeout) return "keepalive";
-  if (settings !== null || !ranOut(errno, from, figures)) return null;
+  if ((settings?.userTimeoutMs ?? 0) > 0 || !ranOut(errno, from, figures)) return null;
   // It may have been keepalive.
-  if (!sees.resetsSent && (figures === null || figuresRegime(figures) === "idle")) return null;
+  if (!sees.resetsSent && from !== "SYN_SENT" && (figures === null || figuresRegime(figures) === "idle"))
+    return null;
   const early =
     from === "SYN_SENT" ? connectEndedEarly(ageMs, system) : sendingEndedEarly(ageMs, figures, system);
   return early ? "user-timeout" : null;
@@ -136,8 +156,8 @@ function isOfReset(errno: string, from: TcpState): boolean {
 const resetErrnos: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED"]);
 
 /**
- * Where the socket's settings are not known: what ended before the system's own limit can have been reached, ended by a user
- * timeout. It cannot have waited for longer than it lived, nor for longer than the longest wait, as often as it waited.
+ * Where no user timeout is known of, or it was set after somebody looked: what ended before the system's own limit can have been
+ * reached, ended by one. It cannot have waited for longer than it lived, nor for longer than the longest wait, as often as it waited.
  */
 function sendingEndedEarly(
   ageMs: number | null,

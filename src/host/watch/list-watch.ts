@@ -22,7 +22,7 @@ export class ListWatch implements Disposable {
       places,
       tasks: new Tasks(),
       suspensions: new Suspensions(),
-      sees: { errors: false, resetsSent: false },
+      sees: { errors: false, resetsReceived: false, resetsSent: false },
     });
     this.#keeper.begin(nowMs);
   }

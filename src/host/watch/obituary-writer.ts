@@ -275,6 +275,6 @@ function merelyLikely(verdict: Verdict): Verdict {
   return {
     ...verdict,
     certainty: "likely",
-    couldAlsoBe: couldAlsoBe.length > 0 ? couldAlsoBe : alternatives[state],
+    couldAlsoBe: [...new Set([...couldAlsoBe, ...alternatives[state]])],
   };
 }

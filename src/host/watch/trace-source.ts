@@ -4,6 +4,7 @@ import { newOwnedName } from "../../kernel/owned-names.js";
 import type { EventFormat } from "../../kernel/trace/event-format.js";
 import { Tracefs } from "../../kernel/trace/tracefs.js";
 import { TraceInstance } from "../../kernel/trace/trace-instance.js";
+import type { Sees } from "./evidence.js";
 import {
   type Decoder,
   destructions,
@@ -34,10 +35,8 @@ export interface TraceOptions {
 export class TraceSource implements Disposable {
   /** What this kernel cannot tell, for people. */
   readonly gaps: readonly string[];
-  /** Whether the kernel tells the error that a program is given. */
-  readonly seesErrors: boolean;
-  /** Whether the kernel tells of the RSTs that it sends. */
-  readonly seesResetsSent: boolean;
+  /** What this kernel can tell. */
+  readonly sees: Sees;
   readonly #tracefs: Tracefs;
   readonly #instance: TraceInstance;
   readonly #decoders: ReadonlyMap<number, Decoder>;
@@ -54,20 +53,14 @@ export class TraceSource implements Disposable {
         "feature-missing",
         "this kernel does not trace the states of TCP sockets (sock/inet_sock_set_state); Linux 4.16 and later do",
       );
-    this.seesErrors = enable(errorReports);
-    const gaps: string[] = [];
-    if (!this.seesErrors)
-      gaps.push(
-        "this kernel does not trace the errors of sockets (Linux 5.14 and later do): which timer ended a connection, or whether a router had a say, is concluded",
-      );
-    if (!enable(resetsReceived))
-      gaps.push("this kernel does not trace RSTs that arrive: a reset may be taken for a timeout");
-    this.seesResetsSent = enable(resetsSent);
-    if (!this.seesResetsSent)
-      gaps.push("this kernel does not trace RSTs that are sent: keepalive's timeouts are not told apart");
+    this.sees = {
+      errors: enable(errorReports),
+      resetsReceived: enable(resetsReceived),
+      resetsSent: enable(resetsSent),
+    };
     enable(destructions);
     enable(exits);
-    this.gaps = gaps;
+    this.gaps = gapsOf(this.sees);
     this.#decoders = decoders;
   }
 
@@ -155,4 +148,19 @@ function lacking(format: EventFormat | null, event: string, without: readonly st
   if (format === null) return null;
   const fields = [...format.fields].filter(([field]) => !without.includes(`${event}.${field}`));
   return { ...format, fields: new Map(fields) };
+}
+
+function gapsOf({ errors, resetsReceived, resetsSent }: Sees): string[] {
+  const gaps: string[] = [];
+  if (!errors)
+    gaps.push(
+      "this kernel does not trace the errors of sockets (Linux 5.14 and later do): whether a router had a say in a timeout is not known",
+    );
+  if (!resetsReceived)
+    gaps.push("this kernel does not trace RSTs that arrive: a reset may be taken for something else");
+  if (!resetsSent)
+    gaps.push(
+      "this kernel does not trace RSTs that are sent: keepalive's timeouts are told by figures alone",
+    );
+  return gaps;
 }

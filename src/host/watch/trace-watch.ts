@@ -4,7 +4,7 @@ import { type Death, DeathFinder } from "./death-finder.js";
 import { LastWords } from "./last-words.js";
 import { ListKeeper } from "./list-keeper.js";
 import { ObituaryWriter, type WrittenObituary } from "./obituary-writer.js";
-import type { Places } from "./places.js";
+import type { Places, WatchedPlace } from "./places.js";
 import { Suspensions } from "./suspensions.js";
 import { Tasks } from "./tasks.js";
 import type { TraceEvent } from "./trace-events.js";
@@ -12,9 +12,9 @@ import type { TraceSource } from "./trace-source.js";
 
 /** The error, if any, comes in the same call of the kernel as the end … */
 const leastWaitNs = 5_000_000;
-/** … and the kernel's last word on the socket as soon as its program has closed it. */
+/** … and the kernel's last word on the socket soon after its program has closed it: a worker of the kernel's sends it. */
 const mostWaitNs = 100_000_000;
-/** A program that has an error to read takes longer; one that takes its time is asked instead. */
+/** A program that has an error to read takes longer to close it; one that takes its time is asked instead. */
 const mostWaitForErrorNs = 300_000_000;
 /** A connection that is not listed any more has its events read by then. */
 const vanishedForMs = 1_000;
@@ -30,10 +30,11 @@ export class TraceWatch implements Disposable {
   readonly #suspensions = new Suspensions();
   readonly #keeper: ListKeeper;
   readonly #writer: ObituaryWriter;
-  /** In the order of time. */
-  readonly #waiting = new Set<Death>();
+  /** In the order of time, and when each was first seen: this process may have been late itself. */
+  readonly #waiting = new Map<Death, number>();
   readonly #vanished = new Map<ListedConnection, { readonly atMs: number; readonly lostBefore: number }>();
-  #lostAtLastLook = 0;
+  /** How many events had been lost when each place was last looked at. */
+  readonly #lostAtLook = new WeakMap<WatchedPlace, number>();
 
   /** @param source whose owner this is from now on; it should have been listening already. */
   constructor(source: TraceSource, places: Places, nowMs: number) {
@@ -45,7 +46,7 @@ export class TraceWatch implements Disposable {
       places,
       tasks: this.#tasks,
       suspensions: this.#suspensions,
-      sees: { errors: source.seesErrors, resetsSent: source.seesResetsSent },
+      sees: source.sees,
     });
     this.#keeper.begin(nowMs);
   }
@@ -71,7 +72,7 @@ export class TraceWatch implements Disposable {
   /** Reads what there is, and writes the obituaries that can be written by now. */
   step(nowMs: number): WrittenObituary[] {
     const { events, completeNs } = this.#source.read();
-    for (const event of events) this.#take(event);
+    for (const event of events) this.#take(event, completeNs);
     this.#words.collect(this.#places, nowMs);
     const written = this.#settle(completeNs);
     this.#lookAround(nowMs, written);
@@ -87,22 +88,24 @@ export class TraceWatch implements Disposable {
     return [...this.step(nowMs), ...this.#settle(Number.POSITIVE_INFINITY)];
   }
 
-  #take(event: TraceEvent): void {
+  #take(event: TraceEvent, seenNs: number): void {
     if (event.kind === "exit") this.#tasks.end(event.tid, event.name, event.timeNs);
     else if (event.kind !== "error" && event.itself) this.#tasks.meet(event.tid);
     const death = this.#finder.take(event);
-    if (death !== null) this.#waiting.add(death);
+    if (death !== null) this.#waiting.set(death, seenNs);
   }
 
   #settle(completeNs: number): WrittenObituary[] {
     const written: WrittenObituary[] = [];
-    for (const death of this.#waiting) {
-      const ageNs = completeNs - death.atNs;
+    for (const [death, seenNs] of this.#waiting) {
       // Those behind it are younger still.
-      if (ageNs < leastWaitNs) break;
+      if (completeNs - death.atNs < leastWaitNs) break;
+      const { errno, destroyedNs } = death;
+      const mostNs = errno !== null && destroyedNs === null ? mostWaitForErrorNs : mostWaitNs;
+      const waitedNs = completeNs - Math.max(seenNs, destroyedNs ?? 0);
       const cookie = death.cookie ?? this.#writer.listedOf(death)?.cookie ?? null;
       const spoken = cookie !== null && this.#words.has(cookie);
-      if (!spoken && ageNs < (death.errno === null ? mostWaitNs : mostWaitForErrorNs)) continue;
+      if (!spoken && waitedNs < mostNs) continue;
       this.#waiting.delete(death);
       this.#finder.settle(death);
       const listed = this.#writer.listedOf(death);
@@ -118,11 +121,13 @@ export class TraceWatch implements Disposable {
    * among them.
    */
   #lookAround(nowMs: number, written: WrittenObituary[]): void {
-    const lostBefore = this.#lostAtLastLook;
     const look = this.#keeper.step(nowMs);
-    for (const listed of look?.vanished ?? [])
-      if (!this.#vanished.has(listed)) this.#vanished.set(listed, { atMs: nowMs, lostBefore });
-    if (look !== null) this.#lostAtLastLook = this.#source.lost;
+    if (look !== null) {
+      const lostBefore = this.#lostAtLook.get(look.place) ?? 0;
+      for (const listed of look.vanished)
+        if (!this.#vanished.has(listed)) this.#vanished.set(listed, { atMs: nowMs, lostBefore });
+      this.#lostAtLook.set(look.place, this.#source.lost);
+    }
     for (const [listed, { atMs, lostBefore: before }] of this.#vanished) {
       if (nowMs - atMs < vanishedForMs) break;
       this.#vanished.delete(listed);

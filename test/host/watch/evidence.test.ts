@@ -13,7 +13,7 @@ import { judge, type Verdict } from "../../../src/verdict/verdict.js";
 import { seenSettings } from "../made.js";
 import { at, change, errorReport, exit, program, resetReceived, resetSent, sample } from "./made.js";
 
-const all: Sees = { errors: true, resetsSent: true };
+const all: Sees = { errors: true, resetsReceived: true, resetsSent: true };
 const plain = seenSettings([1_000, 1_000, 3]).settings;
 const limited = seenSettings([1_000, 1_000, 3], 3_000).settings;
 
@@ -75,7 +75,7 @@ describe("from events to verdicts", () => {
   });
 
   test("any other timeout had data to send, whatever an older look says", () => {
-    const { timer, regime } = verdictOf(timedOut, { sample: sample(), settings: plain });
+    const { timer, regime } = verdictOf(timedOut, { sample: sample({ retransmits: 15 }), settings: plain });
     assert.deepEqual([timer, regime], ["retransmit", "sending"]);
     assert.equal(verdictOf(timedOut, { sample: sample(), settings: limited }).timer, "user-timeout");
   });
@@ -169,7 +169,7 @@ describe("from events to verdicts", () => {
 });
 
 describe("on kernels that tell less", () => {
-  const noErrors: Sees = { errors: false, resetsSent: true };
+  const noErrors: Sees = { ...all, errors: false };
 
   test("without errors: a reset is certain, so is keepalive's timeout, another is concluded", () => {
     const reset = verdictOf([resetReceived(0), end], {}, noErrors);
@@ -184,8 +184,26 @@ describe("on kernels that tell less", () => {
     assert.deepEqual([own.state, own.concluded], ["local", false]);
   });
 
+  test("without errors: no timer has ended an attempt to connect that was that short", () => {
+    const attempt = [birth(-5), change(0, "SYN_SENT", "CLOSE")];
+    const rejected = verdictOf(attempt, {}, noErrors);
+    assert.deepEqual(
+      [rejected.state, rejected.certainty, rejected.concluded],
+      ["unreachable", "likely", true],
+    );
+    const refused = verdictOf(attempt, {}, { ...noErrors, resetsReceived: false });
+    assert.deepEqual([refused.state, refused.certainty, refused.concluded], ["reset", "likely", true]);
+    const unanswered = verdictOf([birth(-3_000), change(0, "SYN_SENT", "CLOSE")], {}, noErrors);
+    assert.deepEqual([unanswered.state, unanswered.timer], ["silent", "user-timeout"]);
+  });
+
+  test("without errors and RSTs that arrive, the program may only have dealt with one", () => {
+    const own = [change(0, "ESTABLISHED", "CLOSE", { tid: program })];
+    assert.equal(verdictOf(own, {}, { ...noErrors, resetsReceived: false }).concluded, true);
+  });
+
   test("without RSTs that are sent: the figures tell keepalive's timeouts", () => {
-    const noResets: Sees = { errors: true, resetsSent: false };
+    const noResets: Sees = { ...all, resetsSent: false };
     const probed = verdictOf(timedOut, { sample: sample({ probes: 3 }) }, noResets);
     assert.deepEqual([probed.state, probed.timer, probed.regime], ["silent", "keepalive", "idle"]);
     const sending = verdictOf(timedOut, { sample: sample({ retransmits: 4 }) }, noResets);
