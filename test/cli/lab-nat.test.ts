@@ -169,6 +169,7 @@ describe("measuring how long a path remembers", { skip: needsLab, concurrency: t
     const { status, printed, stderr } = await measuring;
     assert.equal(status, 0, stderr);
     assertBracket(printed, 6_000, 1_500);
+    assert.deepEqual(printed.strayMs, []);
   });
 
   test("a server whose program hangs for a while has not been forgotten", async () => {
@@ -211,6 +212,19 @@ describe("measuring how long a path remembers", { skip: needsLab, concurrency: t
     assert.ok(printed.survivedMs >= 1_000);
     assert.equal(printed.lostMs, null);
   });
+
+  for (const signal of ["SIGKILL", "SIGTERM"] as const)
+    test(`a server that ends (${signal}) is not taken for one that closes what is idle`, async () => {
+      await using lab = await Lab.make();
+      const echo = await lab.serve("echo");
+      const measuring = lab.nat(lab.server(4, 7007), "--max", "60s");
+      await lab.begun();
+      await sleep(3_000);
+      echo.kill(signal);
+      const { status, printed, stderr } = await measuring;
+      assert.equal(status, 3, stderr);
+      assert.deepEqual([printed.complete, printed.brokenOff, printed.lostMs], [false, null, null]);
+    });
 
   test("Ctrl-C prints what is known, and ends as an interrupt does", async () => {
     await using lab = await Lab.make();

@@ -128,7 +128,7 @@ const refusals: Readonly<Record<string, string>> = {
   ECONNREFUSED: "refuses the connection: nothing listens there, or a firewall says so",
   ECONNRESET: "resets the connection as soon as it stands",
   EHOSTUNREACH: "cannot be reached: a router says that there is no such host",
-  ENETUNREACH: "cannot be reached: this machine has no route there",
+  ENETUNREACH: "cannot be reached: this machine, or a router, has no route there",
   ETIMEDOUT: "does not answer",
   EACCES: "may not be connected to: a firewall of this machine forbids it",
   EADDRNOTAVAIL: "cannot be reached: this machine has no address or port left for it",

@@ -145,6 +145,9 @@ export class Measurement {
     try {
       const broken = await lane.beSilent(silentMs, () => search.wants(silentMs), signal);
       outcome = broken ?? (await voice(lane, control, signal));
+      // A server that ends closes them all, this one's control connection too.
+      if (outcome.kind === "interrupted" && lane.id !== null && (await control.ask("ping")) === null)
+        outcome = { kind: "void" };
       return { outcome, stood: lane.connection.ended === null || outcome.kind !== "void" };
     } finally {
       lane.connection.close(outcome.kind === "lost");

@@ -64,7 +64,7 @@ export class Search {
   #survivedMs = 0;
   /** By the silence that was asked for, shortest first. */
   #losses: Loss[] = [];
-  readonly #interruptions: Ceiling[] = [];
+  readonly #interruptions: (Ceiling & { readonly round: number })[] = [];
   #ceiling: Ceiling | null = null;
   #rounds = 0;
 
@@ -159,12 +159,18 @@ export class Search {
     if (this.#ceiling !== null && this.#ceiling.silentMs < silentMs) this.#ceiling = null;
   }
 
-  /** What arrives proves as much as an answer does. Once is chance; twice after the same silence is a rule of the other side's. */
+  /**
+   * What arrives proves as much as an answer does. In one round it may be chance, or a server that restarts, for all of its connections
+   * began at the same moment; after the same silence in another round it is a rule of the other side's.
+   */
   #interrupted({ by, silentMs }: Ceiling): void {
     const before = this.#interruptions.find(
-      (other) => other.by === by && Math.abs(other.silentMs - silentMs) <= roughly(silentMs),
+      (other) =>
+        other.by === by &&
+        other.round !== this.#rounds &&
+        Math.abs(other.silentMs - silentMs) <= roughly(silentMs),
     );
-    this.#interruptions.push({ by, silentMs });
+    this.#interruptions.push({ by, silentMs, round: this.#rounds });
     this.#survivedMs = Math.max(this.#survivedMs, silentMs);
     if (before !== undefined)
       this.#ceiling = { by, silentMs: Math.max(before.silentMs, silentMs, this.#ceiling?.silentMs ?? 0) };

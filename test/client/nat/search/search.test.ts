@@ -133,6 +133,14 @@ describe("the search for a path's memory", () => {
     );
   });
 
+  test("a server that restarts in the middle of a round is not a rule", () => {
+    const { survivedMs, ceiling, rounds } = searched({ ...options, maxMs: 60_000 }, (askedMs, number) => {
+      if (askedMs > 9_000 && number < 20) return { kind: "interrupted", by: "closed", silentMs: 9_000 };
+      return { kind: "survived", silentMs: askedMs };
+    });
+    assert.deepEqual([survivedMs, ceiling, rounds.length], [60_000, null, 2]);
+  });
+
   test("one connection that the other side ends by chance is not a rule", () => {
     const { survivedMs, ceiling } = searched({ ...options, maxMs: 60_000 }, (askedMs, number) =>
       number === 9 ? { kind: "interrupted", by: "closed", silentMs: 2_345 } : forgetful(1e9)(askedMs, number),
