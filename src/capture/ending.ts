@@ -29,6 +29,8 @@ export interface BetterSettings {
   readonly settings: Settings;
   /** How long after the last sign of life they would have noticed. */
   readonly noticedAfterMs: number;
+  /** How much sooner than it was noticed. */
+  readonly earlierMs: number;
 }
 
 /** Why a connection ended, as the capture shows it, seen from the side that noticed. */
@@ -260,7 +262,8 @@ function betterThan({ state, regime, detectedAfterMs }: Verdict): BetterSettings
   betterPlan ??= planDetection({ detectWithin: betterWithin });
   const { settings } = betterPlan;
   const noticedAfterMs = regimeTime(settings, regime);
-  return noticedAfterMs === null || noticedAfterMs >= detectedAfterMs ? null : { settings, noticedAfterMs };
+  if (noticedAfterMs === null || noticedAfterMs >= detectedAfterMs) return null;
+  return { settings, noticedAfterMs, earlierMs: detectedAfterMs - noticedAfterMs };
 }
 
 function regimeTime(settings: Settings, regime: Regime): number | null {

@@ -1,4 +1,4 @@
-import type { ScenarioResult } from "../lab/run/result.js";
+import { discardedWords, type ScenarioResult } from "../lab/run/result.js";
 import type { Scenario } from "../lab/scenario/schema.js";
 import { paint, terminalOf } from "./output.js";
 
@@ -18,7 +18,8 @@ export class Progress {
     this.#status();
   }
 
-  end({ name, family, passed, durationMs }: ScenarioResult): void {
+  end(result: ScenarioResult): void {
+    const { name, family, passed, durationMs } = result;
     this.#running--;
     this.#ended++;
     if (!passed) this.#failed++;
@@ -26,6 +27,8 @@ export class Progress {
     const terminal = terminalOf(this.#stream);
     const mark = passed ? paint(terminal, "green", "passed") : paint(terminal, "red", "failed");
     this.#stream.write(`${mark}  ${name}, IPv${family} (${(durationMs / 1_000).toFixed(1)}s)\n`);
+    const again = discardedWords(result);
+    if (again !== null) this.#stream.write(`        ${again}\n`);
     this.#status();
   }
 

@@ -1,4 +1,4 @@
-import type { ScenarioResult } from "../lab/run/result.js";
+import { discardedWords, type ScenarioResult } from "../lab/run/result.js";
 import { formatDuration } from "../plan/duration.js";
 import { paint, terminalOf, wrap } from "./output.js";
 
@@ -6,6 +6,7 @@ import { paint, terminalOf, wrap } from "./output.js";
 export function reportText(results: readonly ScenarioResult[], stream: NodeJS.WriteStream): string {
   const terminal = terminalOf(stream);
   const parts = results.map((result) => {
+    const again = discardedWords(result);
     const mark = result.passed ? paint(terminal, "green", "passed") : paint(terminal, "red", "failed");
     const lines = [
       `${mark}  ${paint(terminal, "bold", `${result.name}, IPv${result.family}`)}: ${result.title}`,
@@ -14,6 +15,7 @@ export function reportText(results: readonly ScenarioResult[], stream: NodeJS.Wr
       ...(result.problem === null
         ? []
         : [wrap(terminal, `The lab could not go on: ${result.problem}`, "  ")]),
+      ...(again === null ? [] : [wrap(terminal, again, "  ")]),
       ...result.expected.map(({ text, passed, observed }) => {
         const sign = passed ? paint(terminal, "green", "+") : paint(terminal, "red", "-");
         return `  ${sign} ${wrap(terminal, `${text}: ${observed}`, "    ").trimStart()}`;

@@ -31,6 +31,7 @@ function result(more: Partial<ScenarioResult> = {}): ScenarioResult {
     startedAt: madeAt + 1,
     lastsMs: 590_000,
     lateMs: 0,
+    discarded: null,
     hosts: [
       { name: "client", address: "192.0.2.1" },
       { name: "server", address: "198.51.100.7" },

@@ -79,10 +79,8 @@ export function settingsText({ verdict }: FlowReport, keepalive: InferredKeepali
 
 /** When settings that the planner makes would have noticed the same death. */
 function better({ verdict }: FlowReport, moment: (ms: number) => string, span: SilentSpan | null): Fact[] {
-  if (verdict === null || verdict.better === null || verdict.detectedAfterMs === null || span === null)
-    return [];
-  const { settings, noticedAfterMs } = verdict.better;
-  const earlierMs = verdict.detectedAfterMs - noticedAfterMs;
+  if (verdict === null || verdict.better === null || span === null) return [];
+  const { settings, earlierMs } = verdict.better;
   const words = [
     settings.keepalive === null
       ? "no keepalive"

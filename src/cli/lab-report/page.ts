@@ -2,6 +2,7 @@ import { drawSequence } from "../../diagram/draw.js";
 import { html, type Markup } from "../../diagram/html.js";
 import type { Sequence } from "../../diagram/sequence.js";
 import type { Expected, ScenarioResult } from "../../lab/index.js";
+import { discardedWords } from "../../lab/run/result.js";
 import { formatDuration } from "../../plan/duration.js";
 import type { Verdict } from "../../verdict/verdict.js";
 import { page } from "../html-page.js";
@@ -84,6 +85,7 @@ function chapterSection({ results, pictures }: Chapter): Markup {
 <p>${prose(first.outcome)}</p>
 ${first.belief === null ? null : html`<p class="belief"><strong>Belief against kernel:</strong> ${prose(first.belief)}</p>`}
 ${results.map(problem)}
+${results.map(measuredAgain)}
 <dl>${settings(first)}${results.map(verdicts)}</dl>
 ${expectations(results)}
 ${pictures.length === 0 ? html`<p class="dim">No capture was kept, so there is no diagram.</p>` : null}
@@ -99,6 +101,11 @@ function prose(text: string): Markup[] {
 
 function problem({ family, problem: what }: ScenarioResult): Markup | null {
   return what === null ? null : html`<p class="bad">IPv${family}: ${what}</p>`;
+}
+
+function measuredAgain(result: ScenarioResult): Markup | null {
+  const words = discardedWords(result);
+  return words === null ? null : html`<p class="dim">IPv${result.family}: ${words}</p>`;
 }
 
 function settings({ connections }: ScenarioResult): Markup[] {

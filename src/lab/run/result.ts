@@ -15,6 +15,12 @@ export interface Expected {
   readonly between: readonly [number, number] | null;
 }
 
+/** A first measuring that does not count, since the machine gave the lab the processor too late. */
+export interface Discarded {
+  readonly lateMs: number;
+  readonly passed: boolean;
+}
+
 /** What came of one scenario over one family: an element of `lab run --json`. */
 export interface ScenarioResult {
   readonly name: string;
@@ -32,6 +38,8 @@ export interface ScenarioResult {
   readonly lastsMs: number;
   /** How late the lab itself was given the processor, at worst: windows end that much later. */
   readonly lateMs: number;
+  /** What was thrown away before this was measured; null: this is the first measuring. */
+  readonly discarded: Discarded | null;
   readonly hosts: readonly { readonly name: string; readonly address: string }[];
   /** The programs' connections and the settings they were made with, as the scenario says. */
   readonly connections: readonly {
@@ -53,4 +61,11 @@ export interface ScenarioResult {
   readonly pcap: string | null;
   /** All captures, by host. */
   readonly pcaps: Readonly<Record<string, string>>;
+}
+
+/** Says that, and why, a result is that of a second measuring; null: it is not. */
+export function discardedWords({ discarded }: ScenarioResult): string | null {
+  if (discarded === null) return null;
+  const { lateMs, passed } = discarded;
+  return `Measured again: the first time the machine gave the lab the processor ${lateMs} ms late (it had ${passed ? "passed" : "failed"})`;
 }

@@ -247,6 +247,7 @@ class Run {
       startedAt: this.#startedAt,
       lastsMs: scenario.lasts,
       lateMs,
+      discarded: null,
       hosts: this.#hosts,
       connections: Object.entries(scenario.programs).flatMap(([program, { host, connect }]) =>
         Object.entries(connect ?? {}).map(([name, { to, port, settings }]) => ({
