@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DeadpeerError } from "../errors.js";
 import { cgroupMount } from "./cgroups.js";
@@ -26,6 +26,11 @@ export function processesIn(directory: string): number[] | null {
 export function isPopulated(directory: string): boolean | null {
   const events = read(directory, "cgroup.events");
   return events === null ? null : /^populated 1$/m.test(events);
+}
+
+/** Whether it is the machine's outermost cgroup, which alone has no events (cgroups-v2, "cgroup.events"). */
+export function isRootCgroup(directory: string): boolean {
+  return !existsSync(populationFile(directory));
 }
 
 /** The file that is reported as modified (inotify(7)) when `isPopulated` changes. */

@@ -172,7 +172,12 @@ time.sleep(1000)
       };
       await client();
       const { ways, cgroup: seen, connections, finding } = advise(pid);
-      assert.deepEqual(seen, { path: join("/", relative(cgroupMount(), cgroup)), others: 0, policy: null });
+      assert.deepEqual(seen, {
+        path: join("/", relative(cgroupMount(), cgroup)),
+        isRoot: false,
+        others: 0,
+        policy: null,
+      });
       // Redis' own 300 s, and nothing for data in flight.
       assert.equal(connections.slow, 1);
       assert.equal(finding, "Of 1 connection 1 would need longer than 35s.");

@@ -26,7 +26,7 @@ export function configurationWay(
       ...common,
       kind: "configuration",
       title: "Its own configuration",
-      why: `${title} can set this itself, and then does so for every connection and after every restart; it prints the lines to paste, which hold once the program has read them${executable?.deleted === true ? " (and its executable was replaced since it started: a restart is due anyway)" : ""}.`,
+      why: `${title} can set this itself, and then does so for every connection and after every restart; the command prints the lines to paste, which hold once the program has read them${executable?.deleted === true ? " (and its executable was replaced since it started: a restart is due anyway)" : ""}.`,
     };
   if (known === null)
     return {
@@ -39,6 +39,6 @@ export function configurationWay(
     ...common,
     kind: "source",
     title: "Its own source, if you can change it",
-    why: `${title} lets a program set this for each socket${script === null ? "" : `, here in ${script}`}; it prints the lines to paste.`,
+    why: `${title} lets a program set this for each socket${script === null ? "" : `, here in ${script}`}; the command prints the lines to paste.`,
   };
 }

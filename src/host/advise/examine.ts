@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { DeadpeerError } from "../../errors.js";
-import { cgroupsBelow, processesIn } from "../../kernel/cgroup-changes.js";
+import { cgroupsBelow, isRootCgroup, processesIn } from "../../kernel/cgroup-changes.js";
 import { cgroupMount } from "../../kernel/cgroups.js";
 import {
   hidesDescriptors,
@@ -60,7 +60,7 @@ export function examineProgram(pid: number, wantedMs: number): ProgramFacts {
     residence: residenceOf(unified === null ? others : [unified, ...others]),
     cgroup: cgroupOf(unified, family, unseen),
     netns,
-    command: sharesNamespace(pid, "mnt") === true ? startCommand(facts, ownUid) : null,
+    command: sharesNamespace(pid, "mnt") === true ? startCommand(facts) : null,
     connections: seenConnections(connections, wantedMs),
     hidesConnections: hidden !== null,
     unseen,
@@ -122,7 +122,12 @@ function cgroupOf(path: string | null, family: readonly number[], unseen: string
     if (!(error instanceof DeadpeerError)) throw error;
     unseen.push(`whether its cgroup has a policy already: ${error.message}`);
   }
-  return { path, others: inside.filter((pid) => !family.includes(pid)).length, policy };
+  return {
+    path,
+    isRoot: isRootCgroup(directory),
+    others: inside.filter((pid) => !family.includes(pid)).length,
+    policy,
+  };
 }
 
 /** Where the cgroup is in the part of the tree that is mounted here; null: there is no such part. */

@@ -36,6 +36,8 @@ export interface ProgramFacts {
 export interface CgroupFacts {
   /** Within the tree, e.g. `/system.slice/nginx.service`. */
   readonly path: string;
+  /** It is the machine's outermost, in which everything is. A container may see its own as `/`. */
+  readonly isRoot: boolean;
   /** Processes in it or below it that are none of the family. */
   readonly others: number;
   /** The number of the policy that it has already; null: none, or it may not be seen. */
@@ -50,5 +52,5 @@ export interface StartCommand {
 
 /** Whether it is in a cgroup that a policy can be added to: one that is not the whole machine's. */
 export function hasOwnCgroup({ cgroup }: ProgramFacts): boolean {
-  return cgroup !== null && cgroup.path !== "/";
+  return cgroup !== null && !cgroup.isRoot;
 }

@@ -11,7 +11,7 @@ export function policyWay(facts: ProgramFacts, request: WayRequest): Way | Impos
       kind: "policy",
       reason: "it is in no cgroup v2 tree that is mounted here, so that no policy can be added to it",
     };
-  if (cgroup.path === "/")
+  if (cgroup.isRoot)
     return {
       kind: "policy",
       reason:
@@ -42,7 +42,7 @@ export function policyWay(facts: ProgramFacts, request: WayRequest): Way | Impos
             `it also covers ${cgroup.others} other process${cgroup.others === 1 ? "" : "es"} of this cgroup (besides ${listed(family)})`,
           ]),
     ],
-    needs: "CAP_BPF and CAP_NET_ADMIN",
+    needs: "CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN",
   };
 }
 

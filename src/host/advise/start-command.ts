@@ -9,10 +9,9 @@ type Signs = Pick<ProcessFacts, "executable" | "arguments" | "folder" | "path" |
  * The words that start a process once more, as the user it runs as. Programs that show their state to ps(1) have written over
  * theirs; then there are none.
  *
- * @param ownUid the user that will type them.
  * @returns null also for an executable that is not there any more.
  */
-export function startCommand(signs: Signs, ownUid: number): StartCommand | null {
+export function startCommand(signs: Signs): StartCommand | null {
   const { executable, arguments: words, folder, uid, gid, groups } = signs;
   const [first = "", ...rest] = words;
   if (executable === null || executable.deleted || folder === null) return null;
@@ -20,8 +19,9 @@ export function startCommand(signs: Signs, ownUid: number): StartCommand | null 
   if (/\p{Cc}/u.test([...words, folder].join(""))) return null;
   const program = found(first, signs) ?? (isVersionOf(executable.path, first) ? executable.path : null);
   if (program === null) return null;
+  // `run` needs root, and the program is not to become root by it.
   const asUser =
-    uid === ownUid
+    uid === 0
       ? []
       : [
           "setpriv",

@@ -21,7 +21,7 @@ const nobody: ProgramFacts = {
   elf: { linking: "dynamic", interpreter: "/lib64/ld-linux-x86-64.so.2", libc: "glibc", language: null },
   family: [4711],
   residence: { service: null, userService: null, session: null, container: null },
-  cgroup: { path: "/", others: 100, policy: null },
+  cgroup: { path: "/", isRoot: true, others: 100, policy: null },
   netns: null,
   command: { words: ["./app", "two words"], folder: "/srv" },
   connections: {
@@ -40,7 +40,7 @@ const nobody: ProgramFacts = {
 const redis: Partial<ProgramFacts> = {
   program: { name: "redis-server", known: known("redis"), script: null, target: "redis", inSource: false },
   residence: { ...nobody.residence, service: "redis-server.service" },
-  cgroup: { path: "/system.slice/redis-server.service", others: 0, policy: null },
+  cgroup: { path: "/system.slice/redis-server.service", isRoot: false, others: 0, policy: null },
 };
 const id = "ab".repeat(32);
 
@@ -61,6 +61,11 @@ describe("which ways, in which order", () => {
     ["a known server that is a service", redis, ["configuration", "policy", "set"]],
     ["a binary of nobody's that somebody started", {}, ["run", "set", "watch", "library"]],
     ["one whose command is not known", { command: null }, ["set", "watch", "library"]],
+    [
+      "in a container, which sees its own cgroup as the root",
+      { cgroup: { path: "/", isRoot: false, others: 3, policy: null }, command: null },
+      ["policy", "set", "library"],
+    ],
     ["one without cgroup v2", { cgroup: null }, ["set", "watch", "library"]],
     [
       "a script",
@@ -109,7 +114,7 @@ describe("the commands", () => {
   });
 
   test("quoted where a shell would read them otherwise", () => {
-    const cgroup = { path: String.raw`/user.slice/a\x2db.scope`, others: 0, policy: null };
+    const cgroup = { path: String.raw`/user.slice/a\x2db.scope`, isRoot: false, others: 0, policy: null };
     const advice = advise({ cgroup, command: { words: ["./app", "it's"], folder: "/two words" } });
     assert.equal(
       commandOf(advice, "policy"),
@@ -136,7 +141,7 @@ describe("the commands", () => {
     test(`a policy for ${what}`, () => {
       const advice = advise({
         residence: { ...nobody.residence, ...residence },
-        cgroup: { path: "/x", others: 0, policy: null },
+        cgroup: { path: "/x", isRoot: false, others: 0, policy: null },
       });
       assert.equal(commandOf(advice, "policy"), `deadpeer policy add ${words.join(" ")} --detect 35s`);
       const startedByOthers = "container" in residence || "userService" in residence;
@@ -144,7 +149,7 @@ describe("the commands", () => {
     });
 
   test("a policy that is there already is replaced, and named", () => {
-    const advice = advise({ ...redis, cgroup: { path: "/x", others: 2, policy: 17 } });
+    const advice = advise({ ...redis, cgroup: { path: "/x", isRoot: false, others: 2, policy: 17 } });
     const policy = advice.ways.find(({ kind }) => kind === "policy");
     assert.equal(
       policy?.commands[0],
