@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmdirSync } from "node:fs";
 import { cgroupDirectory } from "../../src/kernel/cgroups.js";
+import { sweepRuns } from "../../src/host/run/sweep.js";
 import { cli } from "../support/checkout.js";
 import type { Launcher } from "./stage.js";
 
@@ -54,8 +55,10 @@ export class Ways implements Disposable {
     deadpeer("set", "--undo", run);
   }
 
+  /** To be called when nothing of the host is left: its keepers go with it. */
   [Symbol.dispose](): void {
     rmdirSync(this.#cgroup);
+    sweepRuns();
   }
 }
 
