@@ -75,8 +75,8 @@ describe(`unmodified programs notice within ${detect} that they are cut off`, {
 
   after(async () => {
     await cast?.[Symbol.asyncDispose]();
-    ways?.[Symbol.dispose]();
     await network?.[Symbol.asyncDispose]();
+    ways?.[Symbol.dispose]();
     rmSync(folder, { recursive: true, force: true });
   });
 

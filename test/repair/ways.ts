@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmdirSync } from "node:fs";
 import { cgroupDirectory } from "../../src/kernel/cgroups.js";
+import { sweepRuns } from "../../src/host/run/sweep.js";
 import { newOwnedName } from "../../src/kernel/owned-names.js";
 import { cli } from "../support/checkout.js";
 import type { Launcher } from "./stage.js";
@@ -60,10 +61,11 @@ export class Ways implements Disposable {
     this.#runs.delete(run);
   }
 
-  /** When the programs have ended: nothing is put back then, but the machine's journal forgets them. */
+  /** To be called when nothing of the host is left: its keepers go with it, and the machine's journal forgets its runs. */
   [Symbol.dispose](): void {
     for (const run of this.#runs) this.undo(run);
     rmdirSync(this.#cgroup);
+    sweepRuns();
   }
 }
 

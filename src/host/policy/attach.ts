@@ -3,14 +3,24 @@ import { BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS } from "../../kernel/bpf/abi
 import { attachedPrograms, attachProgram, detachProgram } from "../../kernel/bpf/cgroup-programs.js";
 import { loadProgram, openProgram, type ProgramSource } from "../../kernel/bpf/programs.js";
 import type { OwnedFd } from "../../kernel/fd.js";
-import { cgroupsAround, type OpenCgroup, withCgroup } from "./cgroup.js";
+import { cgroupsAround, noCgroup, type OpenCgroup, withCgroup } from "./cgroup.js";
 import { openIfThere, type Policy } from "./find.js";
 
-/** Loads a program and attaches it, beside whatever others have attached. */
+/**
+ * Loads a program and attaches it, beside whatever others have attached.
+ *
+ * @throws DeadpeerError `no-cgroup` if the cgroup was removed meanwhile; what loadProgram and attachProgram throw.
+ */
 export function attachNew(cgroup: OpenCgroup, kind: number, source: ProgramSource): void {
   refuseToSilenceOthers(cgroup, kind);
   using program = loadProgram(source);
-  attachProgram(cgroup.fd, kind, program);
+  try {
+    attachProgram(cgroup.fd, kind, program);
+  } catch (error) {
+    const { errno = "" } = error as Partial<DeadpeerError>;
+    if (["ENOENT", "ENODEV"].includes(errno)) throw noCgroup(cgroup.path, error);
+    throw error;
+  }
 }
 
 /**

@@ -14,6 +14,8 @@ const value: Register = 8;
 /** The value that the program gives, in the kernel's copy of it. */
 const given: Register = 1;
 
+/** Every option of a policy is an int. */
+const valueBytes = 4;
 /** The kernel shows programs at least 16 bytes (__cgroup_bpf_run_filter_setsockopt); what lies behind the value goes no further. */
 const shownBytes = 16;
 const markerAt = 8;
@@ -50,6 +52,9 @@ export function laterProgram(request: Required<PolicyRequest>, mapFd: number): B
   for (const state of ["CLOSE", "LISTEN", "SYN_SENT"] as const)
     code.jumpIf(0, "==", stateNumber(state), done);
   code
+    // What is too short for an option the kernel refuses by itself.
+    .load("word", 0, context, sockoptFields.optlen)
+    .jumpIf(0, "signed <", valueBytes, done)
     .load("double", given, context, sockoptFields.optval)
     .load("double", 2, context, sockoptFields.optval_end)
     .move(0, given)

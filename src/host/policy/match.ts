@@ -83,18 +83,20 @@ function writeRemotes(
     .place(overIpv4)
     .load("word", ipv4, ends.base, ends.remoteIpv4)
     .place(known);
-  for (const remote of remotes) {
-    if (remote.network?.family === 6) continue;
-    writeRemote(code, ends, remote, fits, () => code.move(probe, ipv4));
-  }
-  code.jump(otherwise).place(overIpv6);
-  for (const remote of remotes) {
-    if (remote.network?.family === 4) continue;
-    writeRemote(code, ends, remote, fits, (word) =>
-      code.load("word", probe, ends.base, ends.remoteIpv6 + word * 4),
-    );
-  }
-  code.jump(otherwise).place(fits);
+  const writeFamily = (family: 4 | 6, loadWord: (index: number) => void): void => {
+    const ofFamily = remotes.filter(({ network }) => network === null || network.family === family);
+    // The kernel refuses instructions that nothing leads to, such as those behind what fits all.
+    if (ofFamily.some(({ network, port }) => port === null && (network?.prefixLength ?? 0) === 0)) {
+      code.jump(fits);
+      return;
+    }
+    for (const remote of ofFamily) writeRemote(code, ends, remote, fits, loadWord);
+    code.jump(otherwise);
+  };
+  writeFamily(4, () => code.move(probe, ipv4));
+  code.place(overIpv6);
+  writeFamily(6, (word) => code.load("word", probe, ends.base, ends.remoteIpv6 + word * 4));
+  code.place(fits);
 }
 
 /** Jumps to `fits` if the remote end is the one meant. */

@@ -43,7 +43,7 @@ const unitEnding = /\.(service|scope|slice|socket|mount|swap)$/;
 
 function ofService(service: string, paths: readonly string[]): string {
   const name = unitEnding.test(service) ? service : `${service}.service`;
-  const found = paths.filter((path) => path.endsWith(`/${name}`));
+  const found = paths.filter((path) => isUnit(path, name));
   // The system's unit goes before those of the same name that users run for themselves.
   const systems = found.filter((path) => !/\/user@\d+\.service\//.test(path));
   const meant = systems.length > 0 ? systems : found;
@@ -52,6 +52,15 @@ function ofService(service: string, paths: readonly string[]): string {
     `--service: ${name} has no cgroup: it is not running, or systemd does not manage this machine; systemctl status ${name} tells`,
     `--service: ${name} stands for several cgroups`,
   );
+}
+
+/** Of a template, `worker@`, each instance is a unit: `worker@1.service`. */
+function isUnit(path: string, name: string): boolean {
+  const unit = path.slice(path.lastIndexOf("/") + 1);
+  const [template, ending] = name.split("@.");
+  return ending === undefined
+    ? unit === name
+    : unit.startsWith(`${template}@`) && unit.endsWith(`.${ending}`);
 }
 
 function ofContainer(container: string, paths: readonly string[]): string {

@@ -2,6 +2,7 @@ import { makeCgroup, ownCgroup, removeCgroup } from "../../kernel/cgroup-changes
 import { cgroupMount } from "../../kernel/cgroups.js";
 import { startKeeper } from "./keeping.js";
 import type { Place } from "./place.js";
+import { sweepRuns } from "./sweep.js";
 
 /**
  * A cgroup that a keeper removes. It lies below our own, so that the limits which hold for us hold for the program as well; where
@@ -10,6 +11,8 @@ import type { Place } from "./place.js";
  * @throws DeadpeerError `permission-denied`, `feature-missing`, `tool-missing`.
  */
 export async function plainPlace(): Promise<Place> {
+  // What an earlier one left whose keeper was killed.
+  sweepRuns();
   const own = ownCgroup();
   const root = cgroupMount();
   const keeper = await startKeeper();

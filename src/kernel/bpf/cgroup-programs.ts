@@ -57,8 +57,9 @@ export function attachedPrograms(cgroup: number, kind: number): CgroupPrograms {
   const attributes = new BpfAttributes().word(0, cgroup).word(4, kind).pointer(16, ids).word(24, idLimit);
   const result = tryBpf(BPF_PROG_QUERY, attributes);
   if (result < 0) {
-    // A kernel that does not know this kind of attachment has none.
-    if (-result === constants.errno.EINVAL) return { ids: [], shared: true };
+    // A kernel that does not know this kind of attachment has none, nor has a cgroup that was removed meanwhile.
+    if (-result === constants.errno.EINVAL || -result === constants.errno.ENOENT)
+      return { ids: [], shared: true };
     throw bpfError(-result, "BPF_PROG_QUERY");
   }
   const count = attributes.bytes.readUInt32LE(24);

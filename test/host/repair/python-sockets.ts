@@ -26,10 +26,15 @@ if os.environ.get("OWN_NET"): os.system("ip link set lo up")
 export class PythonSockets implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #lines: Interface;
+  readonly #ended: Promise<never>;
 
   private constructor(child: ChildProcess, lines: Interface) {
     this.#child = child;
     this.#lines = lines;
+    this.#ended = once(child, "exit").then(() => {
+      throw new Error("the program has ended");
+    });
+    this.#ended.catch(() => {});
   }
 
   /**
@@ -74,11 +79,7 @@ export class PythonSockets implements AsyncDisposable {
   }
 
   async #line(): Promise<string> {
-    const ended = once(this.#child, "exit").then(() => {
-      throw new Error("the program has ended");
-    });
-    ended.catch(() => {});
-    const [line] = (await Promise.race([once(this.#lines, "line"), ended])) as [string];
+    const [line] = (await Promise.race([once(this.#lines, "line"), this.#ended])) as [string];
     return line;
   }
 
