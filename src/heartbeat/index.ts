@@ -1,3 +1,5 @@
+export { type DatagramsOptions, overDatagrams } from "./adapters/datagrams.js";
+export { type FramesAdapter, type FramesOptions, overFrames } from "./adapters/frames.js";
 export type { HeartbeatAdapter, OutgoingBeat, Peer } from "./adapter.js";
 export type { LearnedInterval } from "./engine/adaptive.js";
 export { type BeatSettings, type BeatState, HeartbeatEngine } from "./engine/engine.js";
