@@ -1,3 +1,5 @@
+export { type DatagramsOptions, overDatagrams } from "./adapters/datagrams.js";
+export { type FramesAdapter, type FramesOptions, overFrames } from "./adapters/frames.js";
 export type { HeartbeatAdapter, OutgoingBeat, Peer } from "./adapter.js";
 export { type AmqpConnection, overAmqp } from "./adapters/amqp.js";
 export { type Http2Options, overHttp2 } from "./adapters/http2.js";

@@ -21,6 +21,15 @@ const beat = (number: number, more: Partial<Beat> = {}): Beat => ({
   ...more,
 });
 
+const data = (sequence: number): Message => ({ type: "data", sequence, payload: Buffer.of(sequence) });
+
+/** What the server says in the end, once it has closed. */
+async function bye(client: RawClient): Promise<string> {
+  const message = (await client.next("bye")) as Bye | undefined;
+  await client.ended;
+  return message === undefined ? "no bye" : `${message.reason}: ${message.text}`;
+}
+
 describe("a server among strangers and clients that break the rules", { timeout: 60_000 }, () => {
   const key = randomBytes(32);
   const clients: RawClient[] = [];
@@ -52,12 +61,6 @@ describe("a server among strangers and clients that break the rules", { timeout:
     const client = await RawClient.connect(port);
     clients.push(client);
     return client;
-  }
-
-  async function bye(client: RawClient): Promise<string> {
-    const message = (await client.next("bye")) as Bye | undefined;
-    await client.ended;
-    return message === undefined ? "no bye" : `${message.reason}: ${message.text}`;
   }
 
   for (const [what, bytes] of [
@@ -174,7 +177,6 @@ describe("a server among strangers and clients that break the rules", { timeout:
     const onData = (_: Session, __: Uint8Array, sequence: number): number => seen.push(sequence);
     server.on("data", onData);
     await client.hello();
-    const data = (sequence: number): Message => ({ type: "data", sequence, payload: Buffer.of(sequence) });
     client.say(data(1), data(2), data(1), data(2), data(3));
     await until(() => seen.length >= 3);
     client.say(beat(1));
