@@ -17,7 +17,7 @@ export class TestCgroup implements AsyncDisposable {
   }
 
   /** What is put before a command to have it run inside, in a network of its own. */
-  get wrapper(): readonly string[] {
+  get wrapper(): readonly [string, ...string[]] {
     return ["unshare", "--net", "sh", "-c", `echo 0 >${this.directory}/cgroup.procs && exec "$@"`, "sh"];
   }
 

@@ -120,6 +120,9 @@ export function startServer(
 /** PostgreSQL refuses to run as root. */
 function unprivileged(): { readonly uid?: number; readonly gid?: number } {
   if (process.getuid?.() !== 0) return {};
-  const id = (flag: string): number => Number(execFileSync("id", [flag, "nobody"]).toString());
-  return { uid: id("-u"), gid: id("-g") };
+  return { uid: idOfNobody("-u"), gid: idOfNobody("-g") };
+}
+
+function idOfNobody(which: "-u" | "-g"): number {
+  return Number(execFileSync("id", [which, "nobody"]).toString());
 }

@@ -167,33 +167,6 @@ describe("a policy on a cgroup", { skip: needsRoot }, () => {
 });
 
 describe("which connections a policy is for", { skip: needsRoot }, () => {
-  /** What became of the connecting and the accepted end. */
-  async function fits(
-    filters: (port: number) => Pick<PolicyRequest, "ports"> & { remote?: readonly string[] },
-    family = "S.AF_INET",
-    address = "127.0.0.1",
-    listensOn = family,
-  ): Promise<[boolean, boolean]> {
-    await using cgroup = new TestCgroup();
-    return await inside(cgroup, async (python) => {
-      const bound = listensOn === family ? address : address.replace("::ffff:", "");
-      const port = Number(await python.ask(`listener(${listensOn}, "${bound}")`));
-      const { remote = [], ports = [] } = filters(port);
-      addPolicy(cgroup.path, { ...full, ports, remotes: remote.map((text) => parseEndpoint(text, "")) });
-      const ends = (await python.ask(`connect(${family}, "${address}", ${port})`)) as number[][];
-      const got = ends.map(([enabled]) => enabled === 1);
-      const touched = got.filter(Boolean).length;
-      assert.deepEqual(counters(cgroup), { touched, leftAlone: 0, failed: 0, held: 0 });
-      // What does not fit is not held either.
-      await python.ask("[s.setsockopt(6, 4, 5) for s in kept]");
-      assert.deepEqual(
-        await python.ask("[s.getsockopt(6, 4) for s in kept]"),
-        got.map((one) => (one ? 60 : 5)),
-      );
-      return [got[0] ?? false, got[1] ?? false];
-    });
-  }
-
   const both = [true, true];
   const neither = [false, false];
   const connecting = [true, false];
@@ -330,12 +303,6 @@ describe("policies beside one another and beside others' programs", { skip: need
         closeSync(fd);
       }
     });
-
-  /** One that does nothing. */
-  function otherProgram(name: string): OwnedFd {
-    const code = new Assembler().setImmediate(0, 1).exit().assemble();
-    return loadProgram({ name, type: BPF_PROG_TYPE_SOCK_OPS, code });
-  }
 });
 
 describe("the life of a policy", { skip: needsRoot }, () => {
@@ -493,3 +460,36 @@ describe("the life of a policy", { skip: needsRoot }, () => {
     });
   });
 });
+
+/** What became of the connecting and the accepted end. */
+async function fits(
+  filters: (port: number) => Pick<PolicyRequest, "ports"> & { remote?: readonly string[] },
+  family = "S.AF_INET",
+  address = "127.0.0.1",
+  listensOn = family,
+): Promise<[boolean, boolean]> {
+  await using cgroup = new TestCgroup();
+  return await inside(cgroup, async (python) => {
+    const bound = listensOn === family ? address : address.replace("::ffff:", "");
+    const port = Number(await python.ask(`listener(${listensOn}, "${bound}")`));
+    const { remote = [], ports = [] } = filters(port);
+    addPolicy(cgroup.path, { ...full, ports, remotes: remote.map((text) => parseEndpoint(text, "")) });
+    const ends = (await python.ask(`connect(${family}, "${address}", ${port})`)) as number[][];
+    const got = ends.map(([enabled]) => enabled === 1);
+    const touched = got.filter(Boolean).length;
+    assert.deepEqual(counters(cgroup), { touched, leftAlone: 0, failed: 0, held: 0 });
+    // What does not fit is not held either.
+    await python.ask("[s.setsockopt(6, 4, 5) for s in kept]");
+    assert.deepEqual(
+      await python.ask("[s.getsockopt(6, 4) for s in kept]"),
+      got.map((one) => (one ? 60 : 5)),
+    );
+    return [got[0] ?? false, got[1] ?? false];
+  });
+}
+
+/** One that does nothing. */
+function otherProgram(name: string): OwnedFd {
+  const code = new Assembler().setImmediate(0, 1).exit().assemble();
+  return loadProgram({ name, type: BPF_PROG_TYPE_SOCK_OPS, code });
+}
