@@ -1,5 +1,6 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { errnoName } from "./errno.js";
+import { readLimit, setLimit } from "./limits.js";
 import { check, lastErrno, libc, syscallError } from "./libc.js";
 
 /** include/uapi/asm-generic/fcntl.h. */
@@ -18,8 +19,7 @@ const lastMarked = 15;
 
 /**
  * Makes this process another program, as execvp(3) does: process number, parent, terminal, environment and folder stay. What
- * Node has changed in them is put back, as far as it can be known. Two things cannot: Node raises the soft limit of open files to
- * the hard one, and it forgets which signals were ignored.
+ * Node has changed in them is put back, as far as it can be known. Which signals were ignored cannot: Node forgets it.
  *
  * @param command the program, looked for in PATH, and its arguments; as bytes, since they need not be UTF-8.
  * @param inherited what `inheritedDescriptors` found when this process began.
@@ -32,10 +32,22 @@ export function execProgram(command: readonly Buffer[], inherited: readonly numb
   const strings = command.map((word) => Buffer.concat([word, Buffer.of(0)]));
   const [file] = strings;
   if (file === undefined) throw new TypeError("a command has at least the program's name");
+  restoreOpenFiles();
   for (const number of Object.values(ignoredByNode)) c.signal(number, null);
   for (const fd of [0, 1, 2, ...inherited]) prepareDescriptor(fd);
   c.execvp(file, [...strings, null]);
   throw syscallError(lastErrno(), `execvp(${String(command[0])})`);
+}
+
+/**
+ * Node has raised the soft limit of open files to the hard one (PlatformInit in node.cc). What it was, our parent still has, unless
+ * somebody between the two has changed it.
+ */
+function restoreOpenFiles(): void {
+  const own = readLimit("Max open files");
+  const parents = readLimit("Max open files", process.ppid);
+  if (own === null || parents === null || parents.hard !== own.hard || parents.soft > own.soft) return;
+  setLimit("Max open files", parents);
 }
 
 /** Keeps a descriptor open over execve(2), and waiting, as programs expect their standard streams; none is no error. */

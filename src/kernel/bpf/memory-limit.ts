@@ -1,22 +1,10 @@
 import { constants } from "node:os";
-import { readFileSync } from "node:fs";
-import { libc } from "../libc.js";
-
-/** include/uapi/asm-generic/resource.h, for x64 and arm64. */
-const RLIMIT_MEMLOCK = 8;
-const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
-
-export interface MemoryLimit {
-  readonly soft: number;
-  /** Infinity: none. */
-  readonly hard: number;
-}
+import { type Limit, readLimit, setLimit } from "../limits.js";
 
 /** How much memory this process may lock, in bytes; null: as much as it likes. */
-export function memoryLimit(): MemoryLimit | null {
-  const line = /^Max locked memory\s+(\S+)\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
-  const [soft, hard] = [line?.[1], line?.[2]].map((text) => (text === "unlimited" ? Infinity : Number(text)));
-  return soft === undefined || hard === undefined || !Number.isFinite(soft) ? null : { soft, hard };
+export function memoryLimit(): Limit | null {
+  const limit = readLimit("Max locked memory");
+  return limit === null || !Number.isFinite(limit.soft) ? null : limit;
 }
 
 /**
@@ -31,20 +19,11 @@ export function withMemoryLimitRaised(errno: number, again: () => number): numbe
   if (errno !== constants.errno.EPERM) return null;
   const limit = memoryLimit();
   if (limit === null) return null;
-  // Beyond the hard limit takes CAP_SYS_RESOURCE.
-  if (!setLimit(Infinity, Infinity) && !(limit.hard > limit.soft && setLimit(limit.hard, limit.hard)))
-    return null;
+  const set = (soft: number, hard: number): boolean => setLimit("Max locked memory", { soft, hard });
+  if (!set(Infinity, Infinity) && !(limit.hard > limit.soft && set(limit.hard, limit.hard))) return null;
   try {
     return again();
   } finally {
-    setLimit(limit.soft, limit.hard);
+    set(limit.soft, limit.hard);
   }
-}
-
-function setLimit(soft: number, hard: number): boolean {
-  // struct rlimit: two unsigned longs.
-  const limit = Buffer.alloc(16);
-  for (const [index, value] of [soft, hard].entries())
-    limit.writeBigUInt64LE(Number.isFinite(value) ? BigInt(value) : RLIM_INFINITY, index * 8);
-  return libc().setrlimit(RLIMIT_MEMLOCK, limit) === 0;
 }
