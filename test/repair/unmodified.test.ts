@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 import type { SocketSettings } from "../../src/kernel/socket-options.js";
 import { Faults } from "../../src/lab/faults.js";
 import { Network } from "../../src/lab/index.js";
@@ -46,7 +47,7 @@ describe(`unmodified programs notice within ${detect} that they are cut off`, {
   skip: needsNamespaces,
   timeout: 120_000,
 }, () => {
-  const folder = mkdtempSync(join(tmpdir(), "deadpeer-repair-"));
+  const folder = mkdtempSync(join(tmpdir(), `${newOwnedName("lab")}-`));
   let network: Network | undefined;
   let cast: Cast | undefined;
   let ways: Ways | undefined;

@@ -1,17 +1,16 @@
 import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cgroupDirectory } from "../../src/kernel/cgroups.js";
+import { newOwnedName } from "../../src/kernel/owned-names.js";
 
-let made = 0;
-
-/** A cgroup of a test's own, at the root of the tree or below another one. */
+/** A cgroup of a test's own, at the root of the tree or below another one. Named as a run's, so that a sweep removes it should the test be killed. */
 export class TestCgroup implements AsyncDisposable {
   /** Within the tree. */
   readonly path: string;
   readonly directory: string;
 
   constructor(parent = "") {
-    this.path = `${parent}/deadpeer-test-${process.pid}-${made++}`;
+    this.path = `${parent}/${newOwnedName("run")}`;
     this.directory = cgroupDirectory(this.path);
     mkdirSync(this.directory);
   }

@@ -2,7 +2,11 @@ import { earlierBoots } from "../../host/repair/run.js";
 import { runsFolder } from "../../host/repair/folder.js";
 import { repairRuns, undoRepair } from "../../host/repair/undo.js";
 import { removeDurably } from "../../host/durable-file.js";
+import { cutEnd } from "../output.js";
 import type { Kept, Leftover, Search } from "./trace.js";
+
+/** A label is the command as it was typed, and may name many processes. */
+const labelWidth = 60;
 
 /** What `set` has written down, so that it can be undone. */
 export const setRuns: Search = {
@@ -21,14 +25,14 @@ export const setRuns: Search = {
       if (sockets.every(({ outcome }) => outcome === "gone"))
         leftovers.push({
           what: "journal of set",
-          name: `run ${id} (${label})`,
+          name: `run ${id} (${cutEnd(label, labelWidth)})`,
           why: "all its connections have ended",
           remove: () => forget(id, folder),
         });
       else
         kept.push({
           what: "run of set",
-          name: `${id} (${label})`,
+          name: `${id} (${cutEnd(label, labelWidth)})`,
           why: `at ${at.slice(0, 19)}Z; its connections live`,
           undo: `deadpeer set --undo ${id}`,
         });
