@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import { networkInterfaces } from "node:os";
 import { DeadpeerError } from "../errors.js";
 import { closeOnAbort, forgetOnAbort } from "../guard/closing.js";
 import type { HeartbeatAdapter, Peer } from "../heartbeat/adapter.js";
@@ -332,7 +333,6 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     if (!resumed) this.#begin(Buffer.from(hello.session), Buffer.from(hello.token));
     guard?.on("verdict", (verdict) => this.#lost(wire, verdict));
     this.#beat(met);
-    this.#network?.changed();
     this.#stableTimer.set(this.#settings.stableMs);
     if (this.#state !== "closing") this.#go("online");
     if (this.#met !== met) return;
@@ -388,11 +388,11 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     });
   }
 
-  /** A beat was missed. If the network has changed, this connection belongs to the old one: no need to wait for the verdict. */
+  /** A beat was missed. If this host has lost the connection's own address, nothing can arrive any more: no need to wait. */
   #suspect(): void {
     this.emit("suspect");
     const met = this.#met;
-    if (met === null || this.#network?.changed() !== true) return;
+    if (met === null || this.#network === null || !isGone(met.wire.socket?.localAddress)) return;
     const { silentMs = 0, unanswered = 0 } = this.#heartbeat ?? {};
     const verdict = judge({
       at: this.#settings.clock.now(),
@@ -563,6 +563,13 @@ const final: ReadonlySet<Bye["reason"]> = new Set<Bye["reason"]>([
   "version",
   "replaced",
 ]);
+
+/** Whether this host has had an address, and has it no more. */
+function isGone(address: string | undefined): boolean {
+  if (address === undefined) return false;
+  const bare = address.replace(/^::ffff:/, "").replace(/%.*$/, "");
+  return !Object.values(networkInterfaces()).some((present) => present?.some((own) => own.address === bare));
+}
 
 function same(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.from(a.buffer, a.byteOffset, a.length).equals(b);

@@ -19,11 +19,6 @@ export class NetworkWatch {
     this.#timer = timersOf(clock).timer(() => this.#look());
   }
 
-  /** Whether it changed since anybody last looked. */
-  changed(): boolean {
-    return this.#changes?.poll() ?? false;
-  }
-
   /** Calls back, once, when the network changes from now on. */
   wait(onChange: () => void): void {
     if (this.#changes === null) return;
@@ -44,7 +39,7 @@ export class NetworkWatch {
   }
 
   #look(): void {
-    if (!this.changed()) {
+    if (this.#changes?.poll() !== true) {
       this.#timer.set(lookEveryMs);
       return;
     }

@@ -84,7 +84,9 @@ export class AdaptiveInterval {
     if (silenceMs < this.#goodMs) return;
     this.#at = now;
     if (silenceMs >= this.#triedMs && ++this.#survived < this.#options.successes) return;
-    this.#goodMs = Math.min(silenceMs, this.#options.ceilingMs);
+    // Timers are a little late each time: that is no longer silence than was tried, and must not add up.
+    const late = silenceMs - this.#triedMs < this.#options.resolutionMs;
+    this.#goodMs = Math.min(late ? Math.min(silenceMs, this.#triedMs) : silenceMs, this.#options.ceilingMs);
     // What was called too long has just been survived: that knowledge is of another day, or another path.
     if (this.#badMs !== null && this.#badMs <= this.#goodMs) this.#badMs = null;
     this.#try(this.#next());

@@ -51,6 +51,14 @@ describe("learning how long a path may be left silent", () => {
     );
   });
 
+  test("beats that are a little late each time do not creep up to the NAT", () => {
+    const adaptive = new AdaptiveInterval({ ...bounds, now: 0 });
+    learn(adaptive, 45_000, 30);
+    const settledMs = adaptive.intervalMs;
+    for (let n = 0; n < 1_000; n++) adaptive.survived(adaptive.intervalMs + 15, 100);
+    assert.equal(adaptive.intervalMs, settledMs);
+  });
+
   test("single losses for another reason change nothing", () => {
     const adaptive = new AdaptiveInterval({ ...bounds, now: 0 });
     learn(adaptive, 45_000, 60, (round) => round % 5 === 2);
