@@ -33,9 +33,10 @@ export function missingServers(
   return lacks.length === 0 ? false : `not installed: ${lacks.join(", ")}`;
 }
 
-export function startMosquitto(place: Place): Promise<ChildProcess> {
+/** @param more lines of its configuration, such as another listener. */
+export function startMosquitto(place: Place, more = ""): Promise<ChildProcess> {
   const file = join(place.folder, "mosquitto.conf");
-  writeFileSync(file, `listener ${place.port}\nallow_anonymous true\nuser root\n`);
+  writeFileSync(file, `listener ${place.port}\n${more}allow_anonymous true\nuser root\n`);
   return startServer(place, ["mosquitto", "-c", file], / running$/m);
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { innerSocket } from "../../guard/inner-socket.js";
 import type { HeartbeatAdapter } from "../adapter.js";
 import { overSocket } from "./over-socket.js";
@@ -18,12 +19,14 @@ export interface PingingWebSocket {
  * @example server.on("connection", (ws) => heartbeat(overWebSocket(ws), "normal"));
  */
 export function overWebSocket(ws: PingingWebSocket): HeartbeatAdapter {
+  // Tells this heartbeat's pings from the application's own.
+  const mark = randomBytes(4);
   return overSocket(innerSocket(ws), {
-    beat: ({ number }) => ws.ping(mark(number)),
+    beat: ({ number }) => ws.ping(marked(mark, number)),
     close: () => ws.terminate(),
     listen(peer) {
       const onPong = (data: Uint8Array): void => {
-        const number = numberIn(data);
+        const number = numberIn(data, mark);
         if (number !== null) peer.answered(number);
       };
       ws.on("pong", onPong);
@@ -32,19 +35,16 @@ export function overWebSocket(ws: PingingWebSocket): HeartbeatAdapter {
   });
 }
 
-/** A ping carries up to 125 bytes, and the pong the same. The letters tell it from pings of the application's own. */
-const letters = "dead";
-
-function mark(number: number): Buffer {
-  const bytes = Buffer.alloc(letters.length + 4);
-  bytes.write(letters, "latin1");
-  bytes.writeUInt32BE(number, letters.length);
+/** A ping carries up to 125 bytes, and its pong the same. */
+function marked(mark: Buffer, number: number): Buffer {
+  const bytes = Buffer.alloc(mark.length + 4);
+  mark.copy(bytes);
+  bytes.writeUInt32BE(number, mark.length);
   return bytes;
 }
 
-function numberIn(data: Uint8Array): number | null {
+function numberIn(data: Uint8Array, mark: Buffer): number | null {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  if (bytes.length !== letters.length + 4 || bytes.toString("latin1", 0, letters.length) !== letters)
-    return null;
-  return bytes.readUInt32BE(letters.length);
+  if (bytes.length !== mark.length + 4 || !bytes.subarray(0, mark.length).equals(mark)) return null;
+  return bytes.readUInt32BE(mark.length);
 }
