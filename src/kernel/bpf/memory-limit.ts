@@ -19,11 +19,15 @@ export function withMemoryLimitRaised(errno: number, again: () => number): numbe
   if (errno !== constants.errno.EPERM) return null;
   const limit = memoryLimit();
   if (limit === null) return null;
-  const set = (soft: number, hard: number): boolean => setLimit("Max locked memory", { soft, hard });
-  if (!set(Infinity, Infinity) && !(limit.hard > limit.soft && set(limit.hard, limit.hard))) return null;
+  if (!lock(Infinity, Infinity) && !(limit.hard > limit.soft && lock(limit.hard, limit.hard))) return null;
   try {
     return again();
   } finally {
-    set(limit.soft, limit.hard);
+    lock(limit.soft, limit.hard);
   }
+}
+
+/** @returns false if it may not be set so. */
+function lock(soft: number, hard: number): boolean {
+  return setLimit("Max locked memory", { soft, hard });
 }
