@@ -31,7 +31,7 @@ if (tests.length === 0) {
 cleanup();
 // Kernel tests mostly wait for timers, so more of them than cores run side by side. The lab's do so too, but hold times against
 // tolerances, and bring their own neighbours: they come after the others, one file after the other.
-const ofLab = tests.filter((name) => /^\.build\/test\/(lab|cli\/lab)/.test(name));
+const ofLab = tests.filter((name) => /^\.build\/test\/(lab|cli\/lab|client\/faults)/.test(name));
 const others = tests.filter((name) => !ofLab.includes(name));
 const statuses = [
   { files: others, atOnce: 6 },

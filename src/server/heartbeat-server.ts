@@ -230,9 +230,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       greeted: (connection, hello) => {
         const { socket, wire } = connection;
         this.#greetings--;
-        const { remoteAddress: address, remotePort: port } = socket;
-        const remote = address === undefined || port === undefined ? null : { address, port };
-        return this.#greet(wire, hello, remote, (reason, text) => {
+        return this.#greet(wire, hello, socket, (reason, text) => {
           wire.send({ type: "bye", reason, text });
           connection.linger();
         });
@@ -258,18 +256,18 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   #greet(
     wire: Wire,
     hello: Hello,
-    remote: { address: string; port: number } | null,
+    socket: Socket,
     refuse: (reason: ByeReason, text: string) => void,
   ): HostedSession | null {
     const problem = this.#problemOf(hello);
     if (problem !== null) {
-      this.emit("refused", remote === null ? "somebody" : `${remote.address}:${remote.port}`, problem[1]);
+      this.emit("refused", addressOf(socket), problem[1]);
       refuse(...problem);
       return null;
     }
     const known = hello.session === null ? undefined : this.#sessions.get(hexOf(hello.session));
     const session = known ?? new HostedSession(this.#host, hexOf(randomBytes(limits.sessionId)), null);
-    const offence = session.come(wire, hello, remote);
+    const offence = session.come(wire, hello, null);
     if (offence !== null) {
       refuse("protocol-error", offence);
       return null;

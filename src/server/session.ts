@@ -98,8 +98,10 @@ export class HostedSession implements Session, StreamListener, Due {
     return this.#transport;
   }
 
+  /** Of a stream, the socket knows it: most sessions are never asked, and need not keep it. */
   get remote(): { address: string; port: number } | null {
-    return this.#remote;
+    const { remoteAddress: address, remotePort: port } = this.#wire?.socket ?? {};
+    return address === undefined || port === undefined ? this.#remote : { address, port };
   }
 
   get silentMs(): number {
@@ -143,7 +145,12 @@ export class HostedSession implements Session, StreamListener, Due {
     this.#part("evicted", text, { closedBy: "policy", policy: text });
   }
 
-  /** The client is here, over this wire, which has just brought its hello. @returns what is wrong with it. */
+  /**
+   * The client is here, over this wire, which has just brought its hello.
+   *
+   * @param remote where it is, if the wire has no socket that knows.
+   * @returns what is wrong with it.
+   */
   come(wire: Wire, hello: Hello, remote: { address: string; port: number } | null): string | null {
     if (this.#wire !== null) this.#part("replaced", "the session has come back over another connection", {});
     const offence =
@@ -421,6 +428,7 @@ export class HostedSession implements Session, StreamListener, Due {
   gone(verdict: Verdict): void {
     if (this.#state !== "present") return;
     this.#state = "away";
+    this.#remote = this.remote;
     this.#wire = null;
     this.#engine = null;
     this.#progressed = null;
@@ -435,6 +443,7 @@ export class HostedSession implements Session, StreamListener, Due {
     const wire = this.#wire;
     if (wire === null) return;
     const verdict = reason === "replaced" ? null : judge(this.#evidence(evidence));
+    this.#remote = this.remote;
     this.#wire = null;
     this.#host.linger(wire, () => wire.send({ type: "bye", reason, text }));
     if (verdict !== null) this.gone(verdict);

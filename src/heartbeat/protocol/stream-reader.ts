@@ -8,6 +8,9 @@ const longestBody = limits.dataPayload + 16;
 const longestHello = 1_024;
 const nothing = Buffer.alloc(0);
 
+/** Who takes messages: a function, or an object that needs none made for it. */
+export type MessageSink = ((message: Message) => void) | { take(message: Message): void };
+
 /**
  * Cuts a stream into messages, however it arrives: one byte at a time, or many messages at once. It keeps no more than one message
  * that has not yet arrived whole, and no more room for it than twice what has arrived.
@@ -37,21 +40,21 @@ export class StreamReader {
    *
    * @throws DeadpeerError `heartbeat-protocol`; what follows on this stream cannot be understood any more.
    */
-  push(chunk: Buffer, take: (message: Message) => void): void {
-    let rest = this.#kept === 0 ? chunk : this.#complete(chunk, take);
+  push(chunk: Buffer, sink: MessageSink): void {
+    let rest = this.#kept === 0 ? chunk : this.#complete(chunk, sink);
     while (rest.length > 0) {
       const length = this.#lengthOf(rest);
       if (length > rest.length) {
         this.#keep(rest);
         return;
       }
-      this.#hand(rest.subarray(0, length), take);
+      this.#hand(rest.subarray(0, length), sink);
       rest = rest.subarray(length);
     }
   }
 
   /** Adds to the message that is kept, first its header and then all of it. Returns what lies behind it. */
-  #complete(chunk: Buffer, take: (message: Message) => void): Buffer {
+  #complete(chunk: Buffer, sink: MessageSink): Buffer {
     let rest = chunk;
     for (;;) {
       const missing = this.#lengthOf(this.#room.subarray(0, this.#kept)) - this.#kept;
@@ -63,7 +66,7 @@ export class StreamReader {
     const message = this.#room.subarray(0, this.#kept);
     this.#room = nothing;
     this.#kept = 0;
-    this.#hand(message, take);
+    this.#hand(message, sink);
     return rest;
   }
 
@@ -96,9 +99,11 @@ export class StreamReader {
       throw malformed("it does not begin with a hello");
   }
 
-  #hand(bytes: Buffer, take: (message: Message) => void): void {
+  #hand(bytes: Buffer, sink: MessageSink): void {
     const message = decode(bytes.readUInt8(0), bytes.subarray(headerLength));
     this.#greeted = true;
-    if (message !== null) take(message);
+    if (message === null) return;
+    if (typeof sink === "function") sink(message);
+    else sink.take(message);
   }
 }

@@ -70,7 +70,7 @@ export class StreamWire implements Wire {
     if (this.#listener === null) return;
     if (this.#greeted && !this.#reader.inMessage && this.#listener.takeWhole?.(chunk) === true) return;
     try {
-      this.#reader.push(chunk, this.#take);
+      this.#reader.push(chunk, this);
     } catch (error) {
       if (!(error instanceof DeadpeerError)) throw error;
       this.#tell((listener) => listener.onProtocolError(error));
@@ -88,10 +88,10 @@ export class StreamWire implements Wire {
     this.#listener?.onDrain();
   }
 
-  readonly #take = (message: Message): void => {
+  take(message: Message): void {
     this.#greeted = true;
     this.#listener?.onMessage(message);
-  };
+  }
 }
 
 function afterRead(listener: StreamListener): void {
