@@ -74,7 +74,7 @@ class Client {
         end(() =>
           reject(
             new Error(
-              `${what}: ${why}\n${this.#errors}\n${JSON.stringify(this.suspected())}\n${JSON.stringify(this.said.slice(-40))}`,
+              `${what}: ${why}\n${this.#errors}\n${JSON.stringify(this.suspected())}\n${JSON.stringify(this.of("verdict"))}`,
             ),
           ),
         );
