@@ -18,6 +18,13 @@ export {
   type KillOptions,
 } from "./kill/kill.js";
 export type { Unanswered } from "./kill/unanswered.js";
+export { type AddedPolicy, type AddOptions as PolicyAddOptions, addPolicy } from "./policy/add.js";
+export { applyToExisting } from "./policy/existing.js";
+export { listPolicies, type Policy, policyOf } from "./policy/find.js";
+export type { PolicyCounters, PolicyOwner } from "./policy/record.js";
+export { removePolicy } from "./policy/remove.js";
+export type { PolicyRequest } from "./policy/request.js";
+export { findCgroup, type PolicyTarget } from "./policy/target.js";
 export { type Summary, summarise, worstFirst } from "./rank.js";
 export type { HeldSettings } from "./repair/held.js";
 export { type Repair, repair, type RepairOptions } from "./repair/repair.js";

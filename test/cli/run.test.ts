@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import { spawn, spawnSync, type SpawnSyncReturns } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { listPolicies } from "../../src/host/policy/find.js";
+import { sweepRuns } from "../../src/host/run/sweep.js";
+import { cgroupMount } from "../../src/kernel/cgroups.js";
+import { cli } from "../support/checkout.js";
+import { until } from "../support/until.js";
+
+const skip = process.getuid?.() === 0 ? false : "a cgroup and BPF programs need root";
+
+/** The options of both ends of a connection that the program makes, and of one on which it sets keepalive's idle time afterwards. */
+const connecting = `
+import socket as S, sys
+family, address = (S.AF_INET6, "::1") if "6" in sys.argv[1:] else (S.AF_INET, "127.0.0.1")
+listener = S.socket(family); listener.bind((address, 0)); listener.listen()
+client = S.socket(family)
+if "own" in sys.argv[1:]: client.setsockopt(1, 9, 1); client.setsockopt(6, 4, 111)
+client.connect(listener.getsockname()); accepted = listener.accept()[0]
+def held(s): return [s.getsockopt(1, 9), s.getsockopt(6, 4), s.getsockopt(6, 5), s.getsockopt(6, 6), s.getsockopt(6, 18)]
+before = [held(client), held(accepted)]
+client.setsockopt(6, 4, 77)
+print([*before, held(client)])
+`;
+const settings = ["--idle", "60s", "--interval", "10s", "--count", "3", "--user-timeout", "90s"];
+const asked = [1, 60, 10, 3, 90_000];
+
+function run(words: readonly string[], input = ""): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, [cli, "run", ...words], { encoding: "utf8", input, timeout: 60_000 });
+}
+
+function python(...words: readonly string[]): unknown {
+  const at = words.indexOf("--");
+  const { status, stdout, stderr } = run([
+    ...words.slice(0, at),
+    "--",
+    "python3",
+    "-c",
+    connecting,
+    ...words.slice(at + 1),
+  ]);
+  assert.equal(status, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+/** The cgroups of runs, which are below our own or at the root. */
+function runCgroups(directory = cgroupMount()): string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .flatMap(({ name }) =>
+      name.startsWith("dp-run-") ? [join(directory, name)] : runCgroups(join(directory, name)),
+    );
+}
+
+/** Of the run that a process is in. */
+function cgroupOf(pid: number): string {
+  const path = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1] ?? "";
+  assert.match(path, /dp-run-/);
+  return join(cgroupMount(), path);
+}
+
+describe("run gives a program's connections the settings", { skip }, () => {
+  for (const family of ["4", "6"]) {
+    test(`both ends, also against the program, over IPv${family}`, () => {
+      assert.deepEqual(python(...settings, "--", family), [asked, asked, asked]);
+      assert.deepEqual(python(...settings, "--", family, "own"), [asked, asked, asked]);
+    });
+
+    test(`--only-unset leaves alone what the program has chosen, over IPv${family}`, () => {
+      const [client, accepted, later] = python(
+        "--only-unset",
+        ...settings,
+        "--",
+        family,
+        "own",
+      ) as number[][];
+      assert.deepEqual(client?.slice(0, 2), [1, 111]);
+      assert.equal(client?.at(-1), 90_000);
+      assert.deepEqual(accepted, asked);
+      assert.equal(later?.[1], 77);
+    });
+  }
+
+  test("only those that fit --port or --remote", () => {
+    const [client, accepted] = python(...settings, "--port", "1", "--") as number[][];
+    assert.deepEqual([client?.[0], accepted?.[0]], [0, 0]);
+    const fits = python(...settings, "--remote", "127.0.0.0/8", "--") as number[][];
+    assert.deepEqual(fits.slice(0, 2), [asked, asked]);
+  });
+});
+
+describe("run is as if the program had been started without", { skip }, () => {
+  test("input, output, arguments, environment and exit status", () => {
+    const script = 'cat; printf "%s|" "$@"; exit 7';
+    const { status, stdout } = run(
+      ["--idle", "60s", "--", "sh", "-c", script, "sh", "--help", "a b", "ü"],
+      "in\n",
+    );
+    assert.equal(status, 7);
+    assert.equal(stdout, "in\n--help|a b|ü|");
+  });
+
+  test("no such program: 127; one that cannot be started: 126; in one line", () => {
+    const missing = run(["--idle", "60s", "--", "no-such-program-here"]);
+    assert.equal(missing.status, 127);
+    assert.match(missing.stderr, /^deadpeer: .*no-such-program-here.*ENOENT\)\n$/);
+    const refused = run(["--idle", "60s", "--", "/etc/passwd"]);
+    assert.equal(refused.status, 126);
+    assert.match(refused.stderr, /^deadpeer: .*EACCES\)\n$/);
+  });
+
+  test("bad usage: 2, and nothing is started", () => {
+    for (const words of [
+      ["--", "touch", "/dev/null/x"],
+      ["--idle", "60s"],
+      ["--idle", "60", "--", "true"],
+    ]) {
+      const { status, stderr } = run(words);
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, /^deadpeer: [^\n]*\n$/);
+    }
+  });
+
+  test("it becomes the program: same process, and a signal ends it as a signal", async () => {
+    const child = spawn(process.execPath, [
+      cli,
+      "run",
+      "--idle",
+      "60s",
+      "--",
+      "sh",
+      "-c",
+      "echo $$; exec cat",
+    ]);
+    const [text] = (await once(child.stdout, "data")) as [Buffer];
+    assert.equal(Number(text.toString()), child.pid);
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    assert.deepEqual(await ended, [null, "SIGTERM"]);
+  });
+
+  test("without the privilege it starts nothing, names it, and says what to do instead", () => {
+    const nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    const words = [...nobody, process.execPath, cli, "run", "--detect", "35s", "--", "echo", "started"];
+    const { status, stdout, stderr } = spawnSync("setpriv", words, { encoding: "utf8" });
+    assert.equal(status, 3);
+    assert.equal(stdout, "");
+    assert.match(
+      stderr,
+      /^deadpeer: .*root.*\ndeadpeer: without it: .*deadpeer set --watch .*--detect 35s\n$/,
+    );
+  });
+});
+
+async function started(
+  script: string,
+): Promise<{ pid: number; directory: string; readonly end: () => void }> {
+  const child = spawn(
+    process.execPath,
+    [cli, "run", "--idle", "60s", "--", "sh", "-c", `echo ready; ${script}`],
+    {
+      stdio: ["pipe", "pipe", "inherit"],
+    },
+  );
+  await once(child.stdout, "data");
+  const pid = child.pid ?? 0;
+  return { pid, directory: cgroupOf(pid), end: () => child.kill("SIGKILL") };
+}
+
+describe("run leaves nothing behind", { skip }, () => {
+  test("the cgroup and its policy go with the last process, not with the first", async () => {
+    const { directory, end, pid } = await started("sleep 300 >/dev/null & exec sleep 300");
+    const inside = listPolicies().find(({ cgroup }) => directory.endsWith(cgroup));
+    assert.equal(inside?.owner.command, "run");
+    const other = readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n").map(Number);
+    const kept = other.find((one) => one !== pid && one > 0);
+    assert.ok(kept !== undefined);
+    end();
+    await until(() => !readFileSync(join(directory, "cgroup.procs"), "utf8").includes(String(pid)));
+    assert.ok(existsSync(directory));
+    process.kill(kept, "SIGKILL");
+    await until(() => !existsSync(directory));
+    assert.equal(
+      listPolicies().some(({ cgroup }) => directory.endsWith(cgroup)),
+      false,
+    );
+  });
+
+  test("what a killed keeper leaves is swept once nobody is inside, and not before", async () => {
+    const { directory, end } = await started("exec sleep 300");
+    const keeper = Number(/dp-run-(\d+)-/.exec(directory)?.[1]);
+    process.kill(keeper, "SIGKILL");
+    await until(() => sweepRuns().some((left) => left.directory === directory && left.inUse));
+    assert.ok(existsSync(directory));
+    end();
+    await until(() => {
+      sweepRuns();
+      return !runCgroups().includes(directory);
+    });
+  });
+});
