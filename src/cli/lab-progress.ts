@@ -18,6 +18,12 @@ export class Progress {
     this.#status();
   }
 
+  /** One that was disturbed waits for its second turn, and will begin again. */
+  again(): void {
+    this.#running--;
+    this.#status();
+  }
+
   end(result: ScenarioResult): void {
     const { name, family, passed, durationMs } = result;
     this.#running--;

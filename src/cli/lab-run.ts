@@ -47,6 +47,7 @@ export async function perform(
       ...(options.pcap === undefined ? {} : { pcapFolder: options.pcap }),
       ...(options.keep === true ? { beforeEnd: (stage) => keepUntilInterrupted(stage, signal) } : {}),
       onStart: (scenario, family) => progress.begin(scenario, family),
+      onDisturbed: () => progress.again(),
       onResult: (result) => progress.end(result),
     });
   } finally {

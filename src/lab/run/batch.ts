@@ -21,18 +21,23 @@ export interface BatchOptions extends RunOptions {
   /** Told of each run as it begins and ends. */
   readonly onStart?: (scenario: Scenario, family: Family) => void;
   readonly onResult?: (result: ScenarioResult) => void;
+  /** Told instead of a result that is thrown away; the run begins again later. */
+  readonly onDisturbed?: (result: ScenarioResult) => void;
 }
 
 /**
  * Runs scenarios side by side, each over every family it makes sense for. Each run has hosts of its own, so none disturbs another.
- * A run that the machine disturbed is thrown away, whatever it showed, and measured once more. The second one counts as it is, disturbed or not, and tells of the first; what failed undisturbed has failed.
+ * A run that the machine disturbed is thrown away, whatever it showed, and measured once more. The second one counts as it is,
+ * disturbed or not, and tells of the first; what failed undisturbed has failed.
  *
+ * @param run what measures a scenario over a family.
  * @returns the results in the order of the scenarios.
  * @throws DeadpeerError `aborted` if the signal fires, once everything is gone.
  */
 export async function runScenarios(
   scenarios: readonly Scenario[],
   options: BatchOptions = {},
+  run = runScenario,
 ): Promise<ScenarioResult[]> {
   const wanted = scenarios.flatMap((scenario) =>
     (options.families ?? families)
@@ -47,7 +52,7 @@ export async function runScenarios(
     const done = await slots.take();
     try {
       options.onStart?.(scenario, family);
-      return await runScenario(scenario, family, { ...options, turn });
+      return await run(scenario, family, { ...options, turn });
     } finally {
       done();
     }
@@ -59,7 +64,8 @@ export async function runScenarios(
   const first = await all(
     wanted.map(async (one) => {
       const result = await measure(slots, one);
-      if (!isDisturbed(result)) options.onResult?.(result);
+      if (isDisturbed(result)) options.onDisturbed?.(result);
+      else options.onResult?.(result);
       return result;
     }),
   );
