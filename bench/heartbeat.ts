@@ -243,7 +243,7 @@ function prepare(folder: string): void {
   for (const program of ["echo", "load"])
     execFileSync("gcc", ["-D_GNU_SOURCE", "-O2", "-o", join(folder, program), join(source, `${program}.c`)]);
   if (!existsSync(join(peers, "node_modules/.bin/bun")))
-    execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error", "--allow-scripts=bun"], {
+    execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
       cwd: peers,
       stdio: ["ignore", 2, 2],
     });

@@ -13,11 +13,17 @@ import { needsRoot, run } from "../kernel/support.js";
 
 /** Three connections of another program: keepalive 60/10/3 with a user timeout; bare; over IPv6. It prints their ports. */
 const program = String.raw`
-import json, socket as S, sys
+import json, random, socket as S, sys
+def below_ephemeral(c, host):
+    # Where the kernel gives no connection its port: nobody else's can be taken for these.
+    for port in random.sample(range(11000, 31000), 100):
+        try: c.bind((host, port)); return
+        except OSError: pass
+    sys.exit("no free port")
 l4 = S.socket(); l4.bind(("127.0.0.1", 0)); l4.listen()
 l6 = S.socket(S.AF_INET6); l6.bind(("::1", 0)); l6.listen()
 def made(listener, family=S.AF_INET):
-    c = S.socket(family); c.connect(listener.getsockname()); keep.append(listener.accept()); return c
+    c = S.socket(family); below_ephemeral(c, listener.getsockname()[0]); c.connect(listener.getsockname()); keep.append(listener.accept()); return c
 keep = []
 guarded, bare, six = made(l4), made(l4), made(l6, S.AF_INET6)
 for option, value in ((S.TCP_KEEPIDLE, 60), (S.TCP_KEEPINTVL, 10), (S.TCP_KEEPCNT, 3), (18, 90000)):
