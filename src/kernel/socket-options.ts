@@ -113,6 +113,9 @@ const rtoMax: SocketOption = {
 const ints = new Int32Array(2);
 const value = Buffer.from(ints.buffer, 0, 4);
 const valueLength = Buffer.from(ints.buffer, 4, 4);
+/** A value, and behind it what the kernel does not look at, but BPF programs at the cgroup do. */
+const signed = new Int32Array(4);
+const signedValue = Buffer.from(signed.buffer);
 
 /** Unknown until a TCP socket has been asked once. */
 let kernelHasRtoMax: boolean | undefined;
@@ -171,11 +174,12 @@ export function optionWrites(change: SocketSettingsChange): [option: SocketOptio
  *
  * @throws DeadpeerError `value-refused` for what the kernel would refuse or did not keep, `feature-missing` for rtoMaxMs
  *   before Linux 6.15, `no-socket` as readSettings.
+ * @param sign a word for BPF programs at the cgroup, which find it 8 bytes behind the beginning of each value.
  * @example writeSettings(fd, { keepalive: { idleMs: 20_000, intervalMs: 5_000, count: 3 }, userTimeoutMs: 35_000 });
  */
-export function writeSettings(fd: number, change: SocketSettingsChange): void {
+export function writeSettings(fd: number, change: SocketSettingsChange, sign?: number): void {
   const writes = optionWrites(change);
-  for (const [option, wanted] of writes) set(fd, option, wanted);
+  for (const [option, wanted] of writes) set(fd, option, wanted, sign);
   for (const [option, wanted] of writes) {
     const held = get(fd, option);
     if (held < wanted || held > wanted + option.roundsUpBy)
@@ -240,9 +244,8 @@ function getRtoMax(fd: number): number | null {
   return null;
 }
 
-function set(fd: number, option: SocketOption, units: number): void {
-  ints[0] = units;
-  if (libc().setsockopt(fd, option.level, option.number, value, 4) >= 0) return;
+function set(fd: number, option: SocketOption, units: number, sign?: number): void {
+  if (setFrom(fd, option, units, sign) >= 0) return;
   const errno = lastErrno();
   const name = errnoName(errno);
   const operation = `setsockopt(${option.name})`;
@@ -255,4 +258,15 @@ function set(fd: number, option: SocketOption, units: number): void {
       { operation, errno: name },
     );
   throw socketError(errno, operation);
+}
+
+function setFrom(fd: number, { level, number }: SocketOption, units: number, sign?: number): number {
+  if (sign === undefined) {
+    ints[0] = units;
+    return libc().setsockopt(fd, level, number, value, 4);
+  }
+  // do_tcp_setsockopt and sk_setsockopt take longer values for an int's, and read the int alone.
+  signed[0] = units;
+  signed[2] = sign;
+  return libc().setsockopt(fd, level, number, signedValue, signedValue.length);
 }

@@ -3,6 +3,7 @@ import { DeadpeerError } from "../../errors.js";
 import { readSettings, writeSettings } from "../../kernel/socket-options.js";
 import { peekTcpInfo } from "../../kernel/tcp-info.js";
 import type { Borrower } from "../borrower.js";
+import { marker } from "../policy/marker.js";
 import { difference, type HeldSettings, heldOf, isSame } from "./held.js";
 import { type HeldSocket, reach } from "./reach.js";
 import { type Danger, dangerOf, meanwhile, momentOf, patienceMs, withheld } from "./transition.js";
@@ -126,7 +127,7 @@ const reasons: Readonly<Record<Danger, string>> = {
 /** @returns why not; the socket then is as it was. */
 function write(fd: number, from: HeldSettings, to: HeldSettings): string | null {
   try {
-    writeSettings(fd, difference(from, to));
+    set(fd, from, to);
     return null;
   } catch (error) {
     if (!(error instanceof DeadpeerError)) throw error;
@@ -137,9 +138,14 @@ function write(fd: number, from: HeldSettings, to: HeldSettings): string | null 
 
 function putBack(fd: number, settings: HeldSettings): void {
   try {
-    writeSettings(fd, difference(heldOf(readSettings(fd)), settings));
+    set(fd, heldOf(readSettings(fd)), settings);
   } catch (error) {
     // Whoever refused the one may refuse the other: a program of somebody's at the cgroup. The first refusal is told.
     if (!(error instanceof DeadpeerError)) throw error;
   }
+}
+
+/** A policy of the socket's cgroup holds against what its program sets; who says which sockets are meant goes before it. */
+function set(fd: number, from: HeldSettings, to: HeldSettings): void {
+  writeSettings(fd, difference(from, to), marker);
 }

@@ -3,6 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, rmdirSync } from "node:fs";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { DeadpeerError, type ErrorCode } from "../../../src/errors.js";
 import { parseEndpoint } from "../../../src/host/address.js";
 import { attachNew } from "../../../src/host/policy/attach.js";
@@ -21,7 +22,8 @@ import { loadProgram } from "../../../src/kernel/bpf/programs.js";
 import type { OwnedFd } from "../../../src/kernel/fd.js";
 import { builtSource, needsRoot } from "../../kernel/support.js";
 import { TestCgroup } from "../../support/cgroup.js";
-import { PythonSockets } from "../repair/python-sockets.js";
+import { undoRepair } from "../../../src/host/repair/undo.js";
+import { PythonSockets, times } from "../repair/python-sockets.js";
 
 /** Defines what the tests ask the program for: connections, and settings made before they stand. */
 const program = String.raw`
@@ -461,6 +463,34 @@ describe("the life of a policy", { skip: needsRoot }, () => {
       // It stands in the machine's own journal, and leads back as every run does.
       await undoRepair({ run });
       assert.deepEqual(await python.options(), [[1, 7_200, 75, 9, 0], untouched, untouched, untouched]);
+    });
+  });
+
+  test("it does so with those that have long been silent, and they can be put back while it holds", async () => {
+    await using cgroup = new TestCgroup();
+    await inside(cgroup, async (python) => {
+      await python.ask("connect()");
+      const settings = { keepalive: { idleMs: 1_000, intervalMs: 1_000, count: 3 }, userTimeoutMs: 2_500 };
+      const { policy } = addPolicy(cgroup.path, { settings });
+      // Silence is what is needed here: longer than the first probe's time, so that the two steps are taken.
+      await sleep(1_100);
+      const { connections, run } = await applyToExisting(policy);
+      assert.deepEqual(
+        connections.map(({ outcome, reason }) => [outcome, reason]),
+        [
+          ["changed", null],
+          ["changed", null],
+        ],
+      );
+      assert.deepEqual(await python.options(), times(2, [1, 1, 1, 3, 2_500]));
+      assert.ok(run);
+      const undone = await undoRepair({ run });
+      assert.deepEqual(
+        undone?.sockets.map(({ outcome }) => outcome),
+        ["restored", "restored"],
+      );
+      assert.deepEqual(await python.options(), [untouched, untouched]);
+      assert.equal(counters(cgroup)?.held, 0);
     });
   });
 });
