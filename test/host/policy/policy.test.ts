@@ -22,7 +22,6 @@ import { loadProgram } from "../../../src/kernel/bpf/programs.js";
 import type { OwnedFd } from "../../../src/kernel/fd.js";
 import { builtSource, needsRoot } from "../../kernel/support.js";
 import { TestCgroup } from "../../support/cgroup.js";
-import { undoRepair } from "../../../src/host/repair/undo.js";
 import { PythonSockets, times } from "../repair/python-sockets.js";
 
 /** Defines what the tests ask the program for: connections, and settings made before they stand. */
