@@ -1,6 +1,7 @@
 // `npm test`: installs what the tests need, then checks formatting, lint, types, packaging and behaviour.
 // Arguments name test files or folders below test/, e.g. `npm test -- plan kernel/tcp-info`.
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { bin, copyScenarios, root, run } from "./tools.js";
 import { installDebianPackages } from "./debian-packages.js";
@@ -33,15 +34,52 @@ cleanup();
 // tolerances, and bring their own neighbours: they come after the others, one file after the other.
 const ofLab = tests.filter((name) => /^\.build\/test\/(lab|cli\/lab|client\/faults)/.test(name));
 const others = tests.filter((name) => !ofLab.includes(name));
-const statuses = [
-  { files: others, atOnce: 6 },
-  { files: ofLab, atOnce: 1 },
-].map(({ files, atOnce }) => {
-  if (files.length === 0) return 0;
-  const args = ["--test", `--test-concurrency=${atOnce}`, "--enable-source-maps", ...files];
-  return spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1;
-});
+const statuses = [await runFiles(others, 6), await runFiles(ofLab, 1)];
 process.exit(Math.max(...statuses, nothingLeft() ? 0 : 1));
+
+/**
+ * Runs test files, so many at once; the status. A file that does not end by itself (a test that failed may have left a program
+ * running) fails after ten minutes, and a runner that waits for such a program's output is ended after thirty, with what it waited for.
+ */
+async function runFiles(files, atOnce) {
+  if (files.length === 0) return 0;
+  const args = [
+    "--test",
+    `--test-concurrency=${atOnce}`,
+    "--test-timeout=600000",
+    "--enable-source-maps",
+    ...files,
+  ];
+  const runner = spawn(process.execPath, args, { cwd: root, stdio: "inherit" });
+  const tooLong = setTimeout(() => {
+    console.error("the tests have not ended after 30 minutes; still running:");
+    const left = descendants(runner.pid);
+    for (const { pid, line } of left) console.error(`  ${pid} ${line}`);
+    for (const { pid } of left) process.kill(pid, "SIGKILL");
+    runner.kill("SIGKILL");
+  }, 30 * 60_000);
+  const [status] = await once(runner, "exit");
+  clearTimeout(tooLong);
+  return status ?? 1;
+}
+
+/** The processes below one, with their command lines. */
+function descendants(ancestor) {
+  const all = execFileSync("ps", ["-eo", "pid=,ppid=,args="], { encoding: "utf8" })
+    .trim()
+    .split("\n")
+    .map((row) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(row))
+    .filter((match) => match !== null)
+    .map(([, pid, parent, line]) => ({ pid: Number(pid), parent: Number(parent), line }));
+  const found = [];
+  const known = new Set([ancestor]);
+  for (const parent of known)
+    for (const one of all.filter((process) => process.parent === parent)) {
+      known.add(one.pid);
+      found.push(one);
+    }
+  return found;
+}
 
 /** Everything of deadpeer's that nobody owns any more, as `deadpeer cleanup` sees it; none without root. */
 function cleanup(...options) {

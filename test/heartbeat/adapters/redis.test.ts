@@ -82,9 +82,11 @@ describe("Redis", { skip: missingServers("redis-server"), timeout: 60_000 }, () 
       (redis) => during(redis, redis.xread("BLOCK", 0, "STREAMS", "stream", "$")),
       (redis) => redis.monitor(),
     ];
+    // One after the other: ioredis breaks when a command of another connection is reported together with the answer to MONITOR.
+    const connections: Redis[] = [];
+    for (const wait of waiting) connections.push(await wait(await ioredis()));
     await Promise.all(
-      waiting.map(async (wait) => {
-        const redis = await wait(await ioredis());
+      connections.map(async (redis) => {
         ends.push(() => redis.disconnect());
         const { clock, seen, beats } = watch(overIoredis(redis));
         const segments = segmentsIn(innerSocket(redis));
