@@ -43,7 +43,19 @@ export async function runWatch(options: WatchCommandOptions): Promise<void> {
       await commands?.close();
     }
     reporter.summarise(commands);
+    if (interrupted.aborted) leaveUnread(process.stdout);
   });
+}
+
+/** How long a reader that has stopped reading holds up the end. */
+const lastReadMs = 1_000;
+
+/**
+ * Ends the process although its reader takes nothing: Node waits for a pipe to be written, and `watch | less` would outlive its
+ * Ctrl-C. The timer does not keep a process alive whose reader does take what is left.
+ */
+function leaveUnread(out: NodeJS.WriteStream): void {
+  if (out.writableLength > 0) setTimeout(() => process.exit(), lastReadMs).unref();
 }
 
 function lasting(text: string): number {
