@@ -47,8 +47,16 @@ function listCommand(): Command {
   return new Command("list")
     .description("the policies there are, and what they have done")
     .option("--json", "print JSON")
+    .addHelpText("after", listDetails)
     .action(async (options: ListOptions) => (await import("./policy/list.js")).runList(options));
 }
+
+const listDetails = `
+SETTINGS  idle/interval/count of keepalive, U and the user timeout; "-": left as it is
+TOUCHED   connections that got the settings
+LEFT      with --only-unset: connections whose program had chosen everything itself
+FAILED    connections on which the kernel refused a setting
+HELD      times that a program set something else later, and the policy's value was kept`;
 
 function applyCommand(): Command {
   const command = new Command("apply-existing")

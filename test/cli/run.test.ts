@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync, type SpawnSyncReturns } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { listPolicies } from "../../src/host/policy/find.js";
@@ -107,10 +108,25 @@ describe("run is as if the program had been started without", { skip }, () => {
   test("no such program: 127; one that cannot be started: 126; in one line", () => {
     const missing = run(["--idle", "60s", "--", "no-such-program-here"]);
     assert.equal(missing.status, 127);
-    assert.match(missing.stderr, /^deadpeer: .*no-such-program-here.*ENOENT\)\n$/);
+    assert.equal(missing.stderr, "deadpeer: there is no program no-such-program-here in PATH\n");
+    const nowhere = run(["--idle", "60s", "--", "/no/such/program"]);
+    assert.deepEqual(
+      [nowhere.status, nowhere.stderr],
+      [127, "deadpeer: there is no program /no/such/program\n"],
+    );
     const refused = run(["--idle", "60s", "--", "/etc/passwd"]);
     assert.equal(refused.status, 126);
-    assert.match(refused.stderr, /^deadpeer: .*EACCES\)\n$/);
+    assert.match(refused.stderr, /^deadpeer: \/etc\/passwd may not be executed: [^\n]*\n$/);
+    const folder = mkdtempSync(join(tmpdir(), "dp-test-"));
+    try {
+      const script = join(folder, "script");
+      writeFileSync(script, "#!/no/such/interpreter\n", { mode: 0o755 });
+      const headless = run(["--idle", "60s", "--", script]);
+      assert.equal(headless.status, 127);
+      assert.match(headless.stderr, /\/script: the interpreter or loader that it names is not there\n$/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("bad usage: 2, and nothing is started", () => {
