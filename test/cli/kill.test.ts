@@ -134,8 +134,7 @@ if ask:
         try: part = os.read(terminal, 1000)
         except OSError: break
         if not part: break
-        if b"in full: " in said + part and b"in full: " not in said: os.write(terminal, ask.encode() + b"
-")
+        if b"in full: " in said + part and b"in full: " not in said: os.write(terminal, ask.encode() + b"\n")
         said += part
     os.waitpid(pid, 0)
     print(said.decode())
