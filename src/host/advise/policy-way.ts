@@ -55,7 +55,7 @@ export function policyWay(facts: ProgramFacts, request: WayRequest): Way | Impos
             `it also covers ${cgroup.others} other process${cgroup.others === 1 ? "" : "es"} of this cgroup (besides ${listed(family)})`,
           ]),
     ],
-    needs: "CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN",
+    needs: "CAP_SYS_ADMIN and CAP_NET_ADMIN",
   };
 }
 
