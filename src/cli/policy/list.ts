@@ -24,9 +24,9 @@ const whatColumns: readonly Column[] = [
   { title: "ID" },
   { title: "CGROUP", shrinkTo: 12, cut: "middle" },
   { title: "SETTINGS" },
-  { title: "FOR", shrinkTo: 12 },
 ];
-const doneColumns: readonly Column[] = [
+const moreColumns: readonly Column[] = [
+  { title: "FOR" },
   { title: "SINCE" },
   { title: "TOUCHED", align: "right" },
   { title: "LEFT", align: "right" },
@@ -43,8 +43,8 @@ export function listText(policies: readonly Policy[], page: Page): string {
 
 /** A line for each, or two where the terminal is too narrow for one. */
 function policyTable(policies: readonly Policy[], terminal: Terminal): string {
-  const columns = [...whatColumns, ...doneColumns];
-  const rows = policies.map((policy) => [...whatCells(policy), ...doneCells(policy)]);
+  const columns = [...whatColumns, ...moreColumns];
+  const rows = policies.map((policy) => [...whatCells(policy), ...moreCells(policy)]);
   const uncut = { width: Number.POSITIVE_INFINITY, colour: false };
   const widest = Math.max(
     ...table(uncut, columns, rows)
@@ -53,23 +53,19 @@ function policyTable(policies: readonly Policy[], terminal: Terminal): string {
   );
   if (widest <= terminal.width) return table(terminal, columns, rows);
   const [titles = "", ...lines] = table(terminal, whatColumns, policies.map(whatCells)).split("\n");
-  const below = policies.map((policy) => wrap(terminal, doneText(policy), "  "));
+  const below = policies.map((policy) => wrap(terminal, moreText(policy), "     "));
   return [titles, ...lines.flatMap((line, index) => [line, below[index] ?? ""])].join("\n");
 }
 
 function whatCells(policy: Policy): Cell[] {
-  return [
-    { text: String(policy.id) },
-    { text: policy.cgroup },
-    { text: changeText(policy.settings) },
-    { text: filterText(policy) },
-  ];
+  return [{ text: String(policy.id) }, { text: policy.cgroup }, { text: changeText(policy.settings) }];
 }
 
-function doneCells({ at, counters }: Policy): Cell[] {
-  const { touched, leftAlone, failed, held } = counters;
+function moreCells(policy: Policy): Cell[] {
+  const { touched, leftAlone, failed, held } = policy.counters;
   return [
-    { text: time(at) },
+    { text: filterText(policy) },
+    { text: time(policy) },
     { text: String(touched) },
     { text: String(leftAlone) },
     { text: String(failed), ...(failed === 0 ? {} : { style: "yellow" as const }) },
@@ -77,12 +73,13 @@ function doneCells({ at, counters }: Policy): Cell[] {
   ];
 }
 
-/** The same in words, for a line of its own. */
-function doneText({ at, counters: { touched, leftAlone, failed, held } }: Policy): string {
-  return `since ${time(at)}: ${touched} touched, ${leftAlone} left, ${failed} failed, ${held} held`;
+/** The same in words, for lines of their own. */
+function moreText(policy: Policy): string {
+  const { touched, leftAlone, failed, held } = policy.counters;
+  return `for ${filterText(policy)}; since ${time(policy)}: ${touched} touched, ${leftAlone} left, ${failed} failed, ${held} held`;
 }
 
-function time(at: string): string {
+function time({ at }: Policy): string {
   return at.slice(0, 19).replace("T", " ");
 }
 
