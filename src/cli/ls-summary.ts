@@ -1,6 +1,7 @@
 import type { Connection } from "../host/connection.js";
 import { type FindingCode, slowDetectionMs } from "../host/findings.js";
 import { summarise } from "../host/rank.js";
+import { counted } from "./counted.js";
 import { type Terminal, wrap } from "./output.js";
 
 /** What a finding means, and what to do about it, in the order of their weight. */
@@ -40,10 +41,6 @@ export function summaryLine(connections: readonly Connection[]): string {
       ? ""
       : ` ${withinHost} of these stay within this host, where no network can cut them off.`;
   return `${head}: ${parts.join(", ")}.${local}`;
-}
-
-function counted(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? "" : "s"}`;
 }
 
 /** One line for each code that the table shows. */

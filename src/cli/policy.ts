@@ -11,7 +11,7 @@ A policy is a BPF program on a cgroup: the kernel itself gives each connection i
 opens it, static ones too. It stays until it is removed, its cgroup goes (a service or container that stops) or the machine restarts.
 Connections that are open already keep what they have: apply-existing changes them as deadpeer set does.
 
-Needs cgroup v2 and CAP_BPF, CAP_NET_ADMIN and, to list and remove, CAP_SYS_ADMIN (root has them).
+Needs cgroup v2, CAP_SYS_ADMIN and, on older kernels, CAP_NET_ADMIN besides (root has both).
 
 Examples:
   deadpeer policy add --service nginx --detect 35s
@@ -47,8 +47,16 @@ function listCommand(): Command {
   return new Command("list")
     .description("the policies there are, and what they have done")
     .option("--json", "print JSON")
+    .addHelpText("after", listDetails)
     .action(async (options: ListOptions) => (await import("./policy/list.js")).runList(options));
 }
+
+const listDetails = `
+SETTINGS  idle/interval/count of keepalive, U and the user timeout; "-": left as it is
+TOUCHED   connections that got the settings
+LEFT      with --only-unset: connections whose program had chosen everything itself
+FAILED    connections on which the kernel refused a setting
+HELD      times that a program set something else later, and the policy's value was kept`;
 
 function applyCommand(): Command {
   const command = new Command("apply-existing")

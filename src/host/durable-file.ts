@@ -42,7 +42,8 @@ export function writeDurably(path: string, text: string): void {
 }
 
 /**
- * Appends to a file, which is made where there is none, so that it stays appended. What a full disk left of it is cut off again; a
+ * Appends to a file, which is made where there is none, so that it stays appended. What a full disk left of it is cut off again, or the
+ * file removed that it made; a
  * crash in the middle leaves a part of the text, at the end.
  *
  * @throws DeadpeerError `permission-denied` or `syscall-failed`, naming the file.
@@ -55,7 +56,8 @@ export function appendDurably(path: string, text: string): void {
       writeFileSync(fd, text);
       fdatasyncSync(fd);
     } catch (error) {
-      ftruncateSync(fd, size);
+      if (size === 0) rmSync(path);
+      else ftruncateSync(fd, size);
       throw error;
     } finally {
       closeSync(fd);

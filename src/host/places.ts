@@ -25,8 +25,10 @@ export interface Place {
 
 export interface Surroundings {
   readonly places: Place[];
-  /** Namespaces that could not be entered, and processes whose namespace could not be seen. */
+  /** Namespaces that could not be entered. */
   readonly unseenNamespaces: number;
+  /** Processes whose namespace could not be seen. */
+  readonly hidingProcesses: number;
   /** The kernel's table changed all the while. */
   readonly interrupted: boolean;
 }
@@ -48,7 +50,7 @@ export function lookAround(
     given === undefined ? namespacesOf(filter) : { namespaces: given, unreadable: 0 };
   const labelled = filter.namespaces === "all" || namespaces.length > 1;
   const places: Place[] = [];
-  let unseenNamespaces = unreadable;
+  let unseenNamespaces = 0;
   let interrupted = false;
   for (const namespace of namespaces) {
     try {
@@ -73,7 +75,7 @@ export function lookAround(
       else if (error.code !== "no-namespace") throw error;
     }
   }
-  return { places, unseenNamespaces, interrupted };
+  return { places, unseenNamespaces, hidingProcesses: unreadable, interrupted };
 }
 
 /** What the kernel was not asked, as a test; null: nothing. */

@@ -43,8 +43,10 @@ export interface Sight {
   readonly unread: number;
   /** Why they could not be read: a privilege or kernel feature is missing. null: they, or their processes, ended meanwhile. */
   readonly unreadBecause: string | null;
-  /** Namespaces that could not be entered or looked for. */
+  /** Namespaces that could not be entered. */
   readonly unseenNamespaces: number;
+  /** Where all namespaces are meant: processes whose namespace could not be seen. It may be one that another is in as well. */
+  readonly hidingProcesses: number;
   /** The kernel's table changed all the while: something may be missing or stand there twice. */
   readonly interrupted: boolean;
 }
@@ -152,13 +154,14 @@ export class HostWalk implements Iterable<Connection> {
   }
 
   sight(): Sight {
-    const { unseenNamespaces, interrupted } = this.#surroundings;
+    const { unseenNamespaces, hidingProcesses, interrupted } = this.#surroundings;
     return {
       considered: this.#considered,
       matched: this.#matched,
       unread: this.#unread,
       unreadBecause: (this.#processes?.unreadable ?? 0) > 0 ? hiddenProcesses : this.#refusal,
       unseenNamespaces,
+      hidingProcesses,
       interrupted,
     };
   }

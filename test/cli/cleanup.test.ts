@@ -16,6 +16,7 @@ import { Sandbox } from "../support/sandbox.js";
 interface Trace {
   readonly what: string;
   readonly name: string;
+  readonly why: string;
   readonly undo?: string | null;
 }
 
@@ -146,8 +147,13 @@ describe("deadpeer cleanup, after kill -9", {
     const { kill } = start("set", "--port", "7900", "--detect", "35s");
     await until("a journal", () => sandbox.run("sh", "-c", "ls /run/deadpeer/set/*.jsonl").status === 0);
     kill();
-    sandbox.must("touch /run/deadpeer/set/abcd.jsonl.99999.tmp /run/deadpeer/sysctl.json.99999.tmp");
-    const { kept } = removeAll({ "temporary file": 2 });
+    sandbox.must(
+      "touch /run/deadpeer/set/abcd.jsonl /run/deadpeer/set/abcd.jsonl.99999.tmp /run/deadpeer/sysctl.json.99999.tmp",
+    );
+    const { removed } = cleanup("--dry-run");
+    const unwritten = removed.find(({ what }) => what === "journal of set");
+    assert.match(unwritten?.why ?? "", /^nothing was written to it/);
+    const { kept } = removeAll({ "journal of set": 1, "temporary file": 2 });
     const undo = kept.find(({ what }) => what === "run of set")?.undo ?? "";
     assert.match(undo, /^deadpeer set --undo \w+$/);
     assert.equal(sandbox.deadpeer(...undo.split(" ").slice(1)).status, 0);

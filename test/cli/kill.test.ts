@@ -117,6 +117,62 @@ describe("deadpeer kill", { skip: Sandbox.missing(), timeout: 300_000 }, () => {
       else assert.ok(await lives());
     });
 
+  describe("a connection of the very session", () => {
+    /** Holds a connection to itself, and gives the command, as the server of a session does. */
+    const session = String.raw`
+import os, pty, socket, subprocess, sys
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+server = listener.accept()[0]
+ours = ["--remote", "*:%d" % client.getsockname()[1]]
+ask, *words = sys.argv[1:]
+if ask:
+    pid, terminal = pty.fork()
+    if pid == 0: os.execv(words[0], words + ours)
+    said = b""
+    while True:
+        try: part = os.read(terminal, 1000)
+        except OSError: break
+        if not part: break
+        if b"in full: " in said + part and b"in full: " not in said: os.write(terminal, ask.encode() + b"\n")
+        said += part
+    os.waitpid(pid, 0)
+    print(said.decode())
+else:
+    done = subprocess.run(words + ours, capture_output=True, text=True)
+    print(done.stdout); sys.stderr.write(done.stderr)
+try:
+    server.send(b"x"); print("it lives")
+except OSError: print("it has ended")
+`;
+    const inSession = (typed: string, ...args: string[]): Outcome =>
+      sandbox.run("python3", "-c", session, typed, process.execPath, cli, "kill", ...args);
+    const warning =
+      /1 connection is this very session's, held by python3 \(\d+\): its end may end the session/;
+
+    test("is said with --dry-run, and marked in the JSON", () => {
+      const text = inSession("", "--dry-run");
+      assert.match(text.stderr, warning);
+      assert.match(text.stdout, /1 connection would be ended\.[^]*it lives/);
+      const { stdout } = inSession("", "--dry-run", "--json");
+      assert.match(stdout, /"ownSession": true/);
+      assert.match(kill("--remote", `*:${port}`, "--dry-run", "--json").stdout, /"ownSession": false/);
+    });
+
+    test("is ended with --yes, and said", () => {
+      const { stdout, stderr } = inSession("", "--yes");
+      assert.match(stderr, warning);
+      assert.match(stdout, /1 connection: 1 ended\.[^]*it has ended/);
+    });
+
+    test("is asked about in particular: a short yes is none", () => {
+      const short = inSession("y").stdout;
+      assert.match(short, warning);
+      assert.match(short, /this session's own too\? Type "yes" in full: [^]*nothing was ended[^]*it lives/);
+      assert.match(inSession("yes").stdout, /1 ended\.[^]*it has ended/);
+    });
+  });
+
   test("refuses what cannot be meant, in one line", async () => {
     const cases: readonly (readonly [string[], RegExp])[] = [
       [[], /say which connections are meant/],
@@ -151,6 +207,11 @@ describe("deadpeer kill", { skip: Sandbox.missing(), timeout: 300_000 }, () => {
     );
     assert.equal(status, 3);
     assert.match(stderr, /^deadpeer: ending connections needs CAP_NET_ADMIN/);
+    const listing = ["setpriv", ...command, process.execPath, cli, "kill", "--all", "--dry-run"] as const;
+    const dry = sandbox.run(...listing);
+    assert.equal(dry.status, 3);
+    assert.match(dry.stdout, /connections would be ended\.\n$/);
+    assert.match(dry.stderr, /^deadpeer: ending connections needs CAP_NET_ADMIN[^\n]*\n$/);
     assert.ok(await lives());
   });
 });

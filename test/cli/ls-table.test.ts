@@ -81,6 +81,7 @@ function printed(width: number): string {
     unread: 0,
     unreadBecause: null,
     unseenNamespaces: 0,
+    hidingProcesses: 0,
     interrupted: false,
   };
   return report({ connections: [...host], sight }, { group: true }, { text: terminal, table: terminal });

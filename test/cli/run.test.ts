@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync, type SpawnSyncReturns } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { listPolicies } from "../../src/host/policy/find.js";
+import { shellWord } from "../../src/host/shell-word.js";
 import { sweepRuns } from "../../src/host/run/sweep.js";
 import { cgroupMount } from "../../src/kernel/cgroups.js";
 import { cli } from "../support/checkout.js";
+import { inTerminal } from "../support/terminal.js";
 import { until } from "../support/until.js";
 
 const skip = process.getuid?.() === 0 ? false : "a cgroup and BPF programs need root";
@@ -107,10 +110,25 @@ describe("run is as if the program had been started without", { skip }, () => {
   test("no such program: 127; one that cannot be started: 126; in one line", () => {
     const missing = run(["--idle", "60s", "--", "no-such-program-here"]);
     assert.equal(missing.status, 127);
-    assert.match(missing.stderr, /^deadpeer: .*no-such-program-here.*ENOENT\)\n$/);
+    assert.equal(missing.stderr, "deadpeer: there is no program no-such-program-here in PATH\n");
+    const nowhere = run(["--idle", "60s", "--", "/no/such/program"]);
+    assert.deepEqual(
+      [nowhere.status, nowhere.stderr],
+      [127, "deadpeer: there is no program /no/such/program\n"],
+    );
     const refused = run(["--idle", "60s", "--", "/etc/passwd"]);
     assert.equal(refused.status, 126);
-    assert.match(refused.stderr, /^deadpeer: .*EACCES\)\n$/);
+    assert.match(refused.stderr, /^deadpeer: \/etc\/passwd may not be executed: [^\n]*\n$/);
+    const folder = mkdtempSync(join(tmpdir(), "dp-test-"));
+    try {
+      const script = join(folder, "script");
+      writeFileSync(script, "#!/no/such/interpreter\n", { mode: 0o755 });
+      const headless = run(["--idle", "60s", "--", script]);
+      assert.equal(headless.status, 127);
+      assert.match(headless.stderr, /\/script: the interpreter or loader that it names is not there\n$/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("bad usage: 2, and nothing is started", () => {
@@ -153,6 +171,68 @@ describe("run is as if the program had been started without", { skip }, () => {
       stderr,
       /^deadpeer: .*root.*\ndeadpeer: without it: .*deadpeer set --watch .*--detect 35s\n$/,
     );
+  });
+});
+
+describe("run in a terminal", { skip }, () => {
+  const words = (...program: readonly string[]): [string, ...string[]] => [
+    process.execPath,
+    cli,
+    "run",
+    "--idle",
+    "60s",
+    "--",
+    ...program,
+  ];
+  /** Within the tree, as the program has printed it. */
+  const cgroupOn = (screen: string): string =>
+    join(cgroupMount(), /^0::(\S*dp-run-\S+)/m.exec(screen)?.[1] ?? "nothing");
+
+  test("the program has it, with its size", () => {
+    const script = "test -t 0 && test -t 1 && test -t 2 && echo a terminal; cat; stty size; exit 5";
+    const { screen, status } = inTerminal(words("sh", "-c", script), [["a terminal", "\u0004"]], 133);
+    assert.equal(status, 5, screen);
+    assert.match(screen, /a terminal\r\n(\^D[^\r]*)?24 133\r\n$/);
+  });
+
+  test("Ctrl-C is the program's: one that ends in order does, and its cgroup goes", async () => {
+    const script =
+      "trap 'echo caught; exit 3' INT; cat /proc/self/cgroup; echo ready; while :; do sleep 1; done";
+    const { screen, status } = inTerminal(words("sh", "-c", script), [["ready", "\u0003"]]);
+    assert.equal(status, 3, screen);
+    assert.match(screen, /caught/);
+    await until(() => !existsSync(cgroupOn(screen)));
+  });
+
+  test("Ctrl-C ends one that does not care, as a signal", async () => {
+    const script = "cat /proc/self/cgroup; echo ready; exec sleep 60";
+    const { screen, status } = inTerminal(words("sh", "-c", script), [["ready", "\u0003"]]);
+    assert.equal(status, -2, screen);
+    await until(() => !existsSync(cgroupOn(screen)));
+  });
+
+  test("a shell stops it with Ctrl-Z, and goes on with it in the background and the foreground", async () => {
+    const shell = ["env", "PS1=$ ", "bash", "--norc", "--noediting", "-i"] as const;
+    const command = words("sh", "-c", "cat /proc/self/cgroup; echo re'ad'y; exec cat")
+      .map(shellWord)
+      .join(" ");
+    const { screen, status } = inTerminal(
+      [...shell],
+      [
+        ["$ ", `${command}\n`],
+        ["ready\r\n", "one\n"],
+        ["one\r\none\r\n", "\u001a"],
+        ["Stopped", "jobs; echo st'il'l there\n"],
+        ["still there", "fg\n"],
+        ["cat", "two\n"],
+        ["two\r\ntwo\r\n", "\u0004"],
+        ["$ ", "echo st'at'us $?; exit 7\n"],
+      ],
+    );
+    assert.equal(status, 7, screen);
+    assert.match(screen, /\[1\]\+ {2}Stopped/);
+    assert.match(screen, /status 0/);
+    await until(() => !existsSync(cgroupOn(screen)));
   });
 });
 

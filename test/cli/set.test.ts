@@ -101,8 +101,32 @@ describe("deadpeer set", { skip: Sandbox.missing(), timeout: 300_000 }, () => {
     const undone = JSON.parse(set("--undo", done.run ?? "", "--json").stdout) as {
       run: string;
       left: number;
+      connections: object[];
     };
     assert.deepEqual([undone.run, undone.left], [done.run, 0]);
+    for (const connection of undone.connections)
+      assert.deepEqual(Object.keys(connection), [
+        "local",
+        "remote",
+        "processes",
+        "outcome",
+        "reason",
+        "before",
+        "after",
+      ]);
+  });
+
+  test("what the kernel refuses is named, and the exit status is 3", async () => {
+    const pid = await hold("l, c, a = pair(protocol=262); _, c2, a2 = pair(); kept = [c2, a2]");
+    const { status, stdout, stderr } = set("--pid", pid, ...detect);
+    assert.equal(status, 3);
+    assert.match(stdout, /\n4 connections: 2 changed, 2 refused\.\n/);
+    assert.match(stderr, /^deadpeer: 2 connections refused: it is a part of an MPTCP .* user timeout\n$/);
+    const idle = set("--pid", pid, "--idle", "60s");
+    assert.equal(idle.status, 3);
+    assert.match(idle.stderr, /^deadpeer: 2 connections refused: it is a part of an MPTCP [^\n]*\n$/);
+    assert.doesNotMatch(idle.stderr, /user timeout/);
+    assert.deepEqual(await options(), times(2, [1, 60, 2, 7, 32_350]));
   });
 
   test("--off switches both off, --idle alone one of them on", async () => {
@@ -237,6 +261,18 @@ describe("deadpeer set", { skip: Sandbox.missing(), timeout: 300_000 }, () => {
     assert.ok(changed > 0 && changed < 4_000);
     assert.equal(set("--undo").status, 0);
     assert.deepEqual(await options(), times(4_000, untouched));
+  });
+
+  test("on a disk that was full before leaves no journal, and changes nothing", async () => {
+    const pid = await hold(pairs);
+    sandbox.must(
+      "mkdir -p /run/deadpeer && mount -t tmpfs -o size=64k tmpfs /run/deadpeer && mkdir /run/deadpeer/set && { cat /dev/zero >/run/deadpeer/full || true; }",
+    );
+    const { status, stderr } = set("--pid", pid, ...detect);
+    assert.equal(status, 3);
+    assert.match(stderr, /^deadpeer: cannot write .*ENOSPC[^\n]*\n$/);
+    assert.equal(sandbox.must("ls /run/deadpeer/set | grep -v lock || true"), "");
+    assert.deepEqual(await options(), times(4, untouched));
   });
 
   test("without the privilege says for which processes, does the rest, and ends with status 3", async () => {

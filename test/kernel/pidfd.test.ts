@@ -8,6 +8,7 @@ import { DeadpeerError, type ErrorCode } from "../../src/errors.js";
 import { borrowSocket, ProcessHandle } from "../../src/kernel/pidfd.js";
 import { listSockets } from "../../src/kernel/sock-diag.js";
 import { readSettings, writeSettings } from "../../src/kernel/socket-options.js";
+import { Sandbox } from "../support/sandbox.js";
 import { loopbackConnection, needsRoot, runModule } from "./support.js";
 
 function failsWith(code: ErrorCode, message: RegExp) {
@@ -130,6 +131,49 @@ describe("borrowing a socket of another process", { skip: needsRoot }, () => {
     using handle = ProcessHandle.open(lender.pid);
     await lender[Symbol.asyncDispose]();
     assert.throws(() => handle.borrow(lender.fd), failsWith("no-process", new RegExp(`${lender.pid}`)));
+  });
+
+  test("a number that another process has by now stands for the one that was opened", {
+    skip: Sandbox.missing(),
+  }, async () => {
+    await using sandbox = await Sandbox.open();
+    // In a PID namespace of its own the next number can be chosen (ns_last_pid, proc_sys_kernel(5)).
+    const { stdout, stderr } = runModule(
+      `const { ProcessHandle } = await import(src + "kernel/pidfd.js");
+       const { processStartTicks } = await import(src + "kernel/processes.js");
+       const { listSockets } = await import(src + "kernel/sock-diag.js");
+       const { spawn } = await import("node:child_process");
+       const { once } = await import("node:events");
+       const { writeFileSync } = await import("node:fs");
+       const text = 'import os, socket, time; s = socket.create_server(("127.0.0.1", 0)); os.dup2(s.fileno(), 30); print(s.getsockname()[1], flush=True); time.sleep(60)';
+       async function lender() {
+         const child = spawn("python3", ["-c", text], { stdio: ["ignore", "pipe", "inherit"] });
+         const [port] = await once(child.stdout, "data");
+         const [socket] = listSockets({ states: ["LISTEN"], local: { port: Number(port) } });
+         return { child, cookie: socket.cookie };
+       }
+       const first = await lender();
+       const { pid } = first.child;
+       const opened = ProcessHandle.open(pid);
+       const ticks = processStartTicks(pid);
+       first.child.kill("SIGKILL");
+       await once(first.child, "close");
+       let second;
+       for (let round = 0; round < 20; round++) {
+         writeFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
+         second = await lender();
+         if (second.child.pid === pid) break;
+         second.child.kill("SIGKILL");
+       }
+       const said = [second.child.pid === pid, processStartTicks(pid) !== ticks];
+       try { opened.borrow(30); said.push("borrowed"); } catch (error) { said.push(error.code); }
+       const anew = ProcessHandle.open(pid);
+       said.push(anew.borrow(30, first.cookie) === null, anew.borrow(30, second.cookie) !== null);
+       second.child.kill("SIGKILL");
+       console.log(JSON.stringify(said));`,
+      ["nsenter", "--target", String(sandbox.pid), "--mount", "--net", "--pid"],
+    );
+    assert.deepEqual(JSON.parse(stdout || "null"), [true, true, "no-process", true, true], stderr);
   });
 
   test("without privilege says which is missing", async () => {

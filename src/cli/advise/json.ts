@@ -17,7 +17,7 @@ export function adviceJson(facts: ProgramFacts, { finding, ways, impossible }: A
     elf,
     family,
     residence,
-    cgroup,
+    cgroup: cgroup === null ? null : { ...cgroup, policy: cgroup.policy?.id ?? null },
     netns,
     connections,
     finding,

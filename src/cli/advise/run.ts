@@ -7,7 +7,7 @@ import { describeSettings } from "../../plan/planner.js";
 import { note } from "../note.js";
 import { terminalOf } from "../output.js";
 import type { SettingsOptions } from "../settings-options.js";
-import { givenNames, planFrom, settingsFrom } from "../settings-request.js";
+import { givenNames, planFrom, readSettingsRequest, settingsFrom } from "../settings-request.js";
 import { settingsWords } from "../settings-words.js";
 import { adviceJson } from "./json.js";
 import { adviceText } from "./text.js";
@@ -44,6 +44,7 @@ function requestFrom(given: SettingsOptions): WayRequest & { readonly wantedMs: 
     budgetMs ??
     Math.max(detection.idleMs ?? Number.POSITIVE_INFINITY, detection.sendingMs ?? Number.POSITIVE_INFINITY);
   return {
+    change: readSettingsRequest(options, "advise").change,
     words: settingsWords(options),
     settings,
     within: Number.isFinite(wantedMs) ? formatDuration(wantedMs) : "any time",

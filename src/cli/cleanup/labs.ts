@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { ownershipOf } from "../../kernel/owned-names.js";
 import { leftLabs, livingLabs, sweep } from "../../lab/sweep.js";
+import { counted } from "../counted.js";
 import type { Kept, Search } from "./trace.js";
 
 /** Hosts of labs: namespaces, the links in them, what runs inside, the folders with captures. */
@@ -8,7 +9,11 @@ export const labs: Search = {
   subject: "labs",
   look() {
     const { namespaces, inhabitants, folders } = leftLabs();
-    const inside = inhabitants.length === 0 ? "" : `; ${inhabitants.length} processes inside end with it`;
+    const { length } = inhabitants;
+    const inside =
+      length === 0
+        ? ""
+        : `; ${counted(length, "process", "processes")} inside ${length === 1 ? "ends" : "end"} with it`;
     return {
       leftovers: [
         ...folders.map((name) => ({
@@ -41,7 +46,7 @@ function byOwner(namespaces: readonly string[]): Kept[] {
     const { pid = 0, owner } = ownershipOf(name) ?? {};
     return {
       what: "lab",
-      name: `${name} (${count} hosts)`,
+      name: `${name} (${counted(count, "host")})`,
       why:
         owner === "alive"
           ? `process ${pid} uses it`

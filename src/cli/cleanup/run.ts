@@ -2,7 +2,7 @@ import { DeadpeerError } from "../../errors.js";
 import { requireLinux } from "../../kernel/platform.js";
 import { exitStatus } from "../exit.js";
 import { note } from "../note.js";
-import { terminalOf } from "../output.js";
+import { pageOf } from "../ls-report.js";
 import { files } from "./files.js";
 import { labs } from "./labs.js";
 import { policies } from "./policies.js";
@@ -52,7 +52,7 @@ export async function runCleanup({
   process.stdout.write(
     json
       ? `${JSON.stringify({ dryRun, ...cleanup }, null, 2)}\n`
-      : cleanupText(cleanup, dryRun, terminalOf(process.stdout)),
+      : cleanupText(cleanup, dryRun, pageOf(process.stdout).table),
   );
   for (const { what, because } of cleanup.unseen) note(`${what} could not be looked for: ${because}`);
   for (const { what, name, because } of cleanup.failed)

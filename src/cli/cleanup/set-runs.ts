@@ -1,7 +1,6 @@
-import { earlierBoots } from "../../host/repair/run.js";
-import { runsFolder } from "../../host/repair/folder.js";
+import { type DeadRun, deadRuns, forgetDeadRuns } from "../../host/repair/run.js";
+import { lockRuns, runsFolder } from "../../host/repair/folder.js";
 import { repairRuns, undoRepair } from "../../host/repair/undo.js";
-import { removeDurably } from "../../host/durable-file.js";
 import { cutEnd } from "../output.js";
 import type { Kept, Leftover, Search } from "./trace.js";
 
@@ -13,11 +12,11 @@ export const setRuns: Search = {
   subject: "the journal of set",
   async look() {
     const folder = runsFolder();
-    const leftovers: Leftover[] = earlierBoots(folder).map((name) => ({
+    const leftovers: Leftover[] = deadRuns(folder).map(({ path, why }) => ({
       what: "journal of set",
-      name,
-      why: "the machine was started anew since",
-      remove: () => removeDurably(name),
+      name: path,
+      why: whyDead[why],
+      remove: () => forgetDead(folder),
     }));
     const kept: Kept[] = [];
     for (const { id, label, at } of repairRuns(folder)) {
@@ -40,6 +39,17 @@ export const setRuns: Search = {
     return { leftovers, kept };
   },
 };
+
+const whyDead: Readonly<Record<DeadRun["why"], string>> = {
+  "earlier-boot": "the machine was started anew since",
+  unwritten: "nothing was written to it, and nothing changed",
+};
+
+/** All at once, and what a living `set` has just begun to write is not among them by then. */
+async function forgetDead(folder: string): Promise<void> {
+  using _ = await lockRuns(folder);
+  forgetDeadRuns(folder);
+}
 
 /** To undo what has ended is to forget it. */
 async function forget(id: string, folder: string): Promise<void> {

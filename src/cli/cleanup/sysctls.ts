@@ -1,6 +1,7 @@
 import { dropInPath, readDropIn } from "../../host/sysctl/drop-in.js";
 import { journalPath, readJournal, writeJournal } from "../../host/sysctl/journal.js";
 import { planUndo } from "../../host/sysctl/undo.js";
+import { counted } from "../counted.js";
 import type { Kept, Leftover, Search } from "./trace.js";
 
 /** What `sysctl set` and `sysctl persist` have changed. */
@@ -21,7 +22,7 @@ export const sysctls: Search = {
     if (left > 0)
       kept.push({
         what: "sysctls",
-        name: `${left} values in ${journalPath}`,
+        name: `${counted(left, "value")} in ${journalPath}`,
         why: "set by deadpeer since the machine was started",
         undo: "deadpeer sysctl set --undo",
       });

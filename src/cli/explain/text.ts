@@ -3,6 +3,7 @@ import { elide } from "../../diagram/elide.js";
 import type { SequenceItem } from "../../diagram/sequence.js";
 import { momentFormat } from "../../diagram/time-scale.js";
 import { formatDuration } from "../../plan/duration.js";
+import { counted } from "../counted.js";
 import { paint, type Style, type Terminal, wrap } from "../output.js";
 import { type Fact, factsOf, titleOf } from "./flow-facts.js";
 import { type Gathering, stateCounts, stateOf } from "./gather.js";
@@ -42,14 +43,14 @@ export function headline(name: string, { packets, durationMs }: Explanation, gat
   const { total, wished } = gathering;
   const those = wished === total ? "" : `; asked for: ${wished}`;
   const counts = wished === 0 ? "" : `: ${stateCounts(gathering)}`;
-  return `${name}: ${plural(packets, "packet")} over ${formatDuration(durationMs)}, ${plural(total, "connection")}${those}${counts}`;
+  return `${name}: ${counted(packets, "packet")} over ${formatDuration(durationMs)}, ${counted(total, "connection")}${those}${counts}`;
 }
 
 /** What was not looked at. */
 export function passedOver({ skipped, skippedFor }: Explanation): string[] {
   if (skipped === 0) return [];
   const reasons = skippedFor.map(({ reason, packets }) => `${packets} ${reason}`).join(", ");
-  return [`${plural(skipped, "packet")} passed over: ${reasons}`];
+  return [`${counted(skipped, "packet")} passed over: ${reasons}`];
 }
 
 /** What is not shown. */
@@ -58,13 +59,9 @@ export function rest(shown: number, wished: number): string[] {
   const how = "--all shows every one, --port and --flow choose";
   return [
     shown === 0
-      ? `Nobody died unheard in ${plural(wished, "connection")}; ${how}`
-      : `${plural(wished - shown, "more connection")}; ${how}`,
+      ? `Nobody died unheard in ${counted(wished, "connection")}; ${how}`
+      : `${counted(wished - shown, "more connection")}; ${how}`,
   ];
-}
-
-function plural(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function flowText(flow: FlowReport, { startedAt, durationMs }: Explanation, terminal: Terminal): string {

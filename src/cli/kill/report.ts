@@ -3,6 +3,7 @@ import type { Candidate, EndedConnection } from "../../host/kill/kill.js";
 import type { Unanswered } from "../../host/kill/unanswered.js";
 import { worstFirst } from "../../host/rank.js";
 import type { Connection } from "../../host/connection.js";
+import { counted } from "../counted.js";
 import { connectionCell, heardCell, processCell, shortDuration } from "../ls-cells.js";
 import { pageOf } from "../ls-report.js";
 import { type Cell, table, wrap } from "../output.js";
@@ -31,7 +32,7 @@ export function endedText(ended: readonly EndedConnection[], isListed: boolean):
     .map((outcome) => [outcome, ended.filter((one) => one.outcome === outcome).length] as const)
     .filter(([outcome, count]) => count > 0 || outcome === "ended")
     .map(([outcome, count]) => `${count} ${said[outcome]}`);
-  return `${list}${reasons.map((reason) => `${wrap(text, reason)}\n`).join("")}${counted(ended)}: ${counts.join(", ")}.\n`;
+  return `${list}${reasons.map((reason) => `${wrap(text, reason)}\n`).join("")}${counted(ended.length, "connection")}: ${counts.join(", ")}.\n`;
 }
 
 const said: Readonly<Record<Outcome, string>> = {
@@ -40,11 +41,6 @@ const said: Readonly<Record<Outcome, string>> = {
   answered: "answered meanwhile, left alone",
   refused: "refused by the kernel",
 };
-
-/** @example "12 connections" */
-export function counted({ length }: readonly Candidate[]): string {
-  return `${length} connection${length === 1 ? "" : "s"}`;
-}
 
 function listed(
   candidates: readonly Candidate[],
@@ -92,14 +88,16 @@ function owedText(owed: readonly Unanswered[]): string {
   return `${longest.to} ${longest.times} × in ${shortDuration(longest.forMs)}`;
 }
 
-/** As in `ls --json`, with what the peer owes an answer to, and what came of it. */
+/** As in `ls --json`, with what the peer owes an answer to, whether this session hangs on it, and what came of it. */
 export function endedJson(
   { connection, unanswered }: Candidate,
+  ownSession: boolean,
   ended: Pick<EndedConnection, "outcome" | "reason"> | null,
 ): unknown {
   return {
     ...connection,
     unanswered,
+    ownSession,
     ...(ended === null ? {} : { outcome: ended.outcome, reason: ended.reason }),
   };
 }

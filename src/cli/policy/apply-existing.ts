@@ -19,6 +19,11 @@ export async function runApplyExisting(id: string | undefined, options: ApplyOpt
   const isTargeted = cgroup !== undefined || service !== undefined || container !== undefined;
   if (id !== undefined && isTargeted)
     throw new DeadpeerError("bad-option", "give a policy's id, or whose policy it is; not both");
+  if (id === undefined && !isTargeted)
+    throw new DeadpeerError(
+      "bad-option",
+      "say which policy: by its id, as deadpeer policy list shows it, or by --service nginx, --container 4f1c2a or --cgroup /system.slice/nginx.service",
+    );
   const [policy] = id === undefined ? [policyAt(options)] : policiesById([id]);
   if (policy === undefined) return;
   const done = await interruptible((signal) => applyToExisting(policy, { dryRun, signal, ...sayWaiting }));

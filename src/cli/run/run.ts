@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { DeadpeerError } from "../../errors.js";
 import { enterRun } from "../../host/run/enter.js";
@@ -38,8 +38,30 @@ export async function run(words: readonly string[], options: RunOptions): Promis
     execProgram(bytesOf(words), inherited);
   } catch (error) {
     if (!(error instanceof DeadpeerError)) throw error;
-    note(error.message);
+    note(notStartedText(words[0] ?? "", error));
     process.exitCode = error.errno === "ENOENT" ? notFound : notStarted;
+  }
+}
+
+/** Why a program could not be started, for whoever typed its name. */
+function notStartedText(program: string, { errno, message }: DeadpeerError): string {
+  const isPath = program.includes("/");
+  switch (errno) {
+    case "ENOENT":
+      // execve(2) says the same of a file whose interpreter is missing.
+      if (isPath && existsSync(program))
+        return `${program}: the interpreter or loader that it names is not there`;
+      return isPath ? `there is no program ${program}` : `there is no program ${program} in PATH`;
+    case "EACCES":
+      return `${program} may not be executed: it is no program, or this user may not run it`;
+    case "ENAMETOOLONG":
+    case "ENOTDIR":
+    case "ELOOP":
+      return `there is no program ${program}: no file can have that path (${errno})`;
+    case "E2BIG":
+      return `${program} could not be started: its arguments and environment are too long`;
+    default:
+      return `${program} could not be started: ${message}`;
   }
 }
 

@@ -1,5 +1,6 @@
 import { asksForProcesses, type ConnectionFilter } from "../../host/filter.js";
 import type { Repair } from "../../host/repair/repair.js";
+import { counted } from "../counted.js";
 import { exitStatus } from "../exit.js";
 import { gaps } from "../ls-gaps.js";
 import { note } from "../note.js";
@@ -7,7 +8,10 @@ import { note } from "../note.js";
 /** More than so many processes are counted. */
 const namedAtMost = 8;
 
-/** Says what could not be reached and which privilege is missing; leaves `missing` in process.exitCode if one is. */
+/**
+ * Says what could not be changed, and which privilege is missing or what the kernel lacks; leaves `missing` in process.exitCode if
+ * anything is.
+ */
 export function sayGaps({ connections, hidden, sight }: Repair, filter: ConnectionFilter | null): void {
   // What could not be read could not be changed either, and each connection says so.
   for (const line of gaps({ ...sight, unread: 0 })) note(line);
@@ -17,8 +21,13 @@ export function sayGaps({ connections, hidden, sight }: Repair, filter: Connecti
   const names = [...new Set([...known, ...asked].map(({ name, pid }) => `${name} (${pid})`))];
   if (names.length > 0) note(`${listed(names)}: ${known.length > 0 ? changing : looking}`);
   const unknown = denied.filter(({ connection }) => connection.processes.length === 0).length;
-  if (unknown > 0) note(`${unknown} connections of other users' processes: ${changing}`);
-  if (names.length + unknown > 0) process.exitCode = exitStatus.missing;
+  if (unknown > 0) note(`${counted(unknown, "connection")} of other users' processes: ${changing}`);
+  const refused = connections.filter(({ outcome }) => outcome === "refused");
+  for (const reason of new Set(refused.map((one) => one.reason)))
+    note(
+      `${counted(refused.filter((one) => one.reason === reason).length, "connection")} refused: ${reason}`,
+    );
+  if (names.length + unknown + refused.length > 0) process.exitCode = exitStatus.missing;
 }
 
 const looking = "what they hold cannot be seen, and stays as it is; that needs CAP_SYS_PTRACE, run as root";

@@ -148,11 +148,11 @@ export function arrow(before: string, after: string): string {
   return before === after ? after : `${before} → ${after}`;
 }
 
-/** Each reason once, with how many it holds for. */
+/** Each reason once, with how many it holds for; those for which something is missing are told apart from the report. */
 function reasons(connections: readonly RepairedConnection[]): string[] {
   const counts = new Map<string, number>();
   for (const { outcome, reason } of connections)
-    if (reason !== null && outcome !== "denied") {
+    if (reason !== null && outcome !== "denied" && outcome !== "refused") {
       const text = `${outcome}: ${reason}`;
       counts.set(text, (counts.get(text) ?? 0) + 1);
     }

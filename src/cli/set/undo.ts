@@ -25,15 +25,23 @@ export async function undo(
   else process.stdout.write(done === null ? "There is no run to undo.\n" : undoText(done, dryRun));
   if (done === null) return;
   if (done.left > 0 && !dryRun)
-    note(`${done.left} stay as they are; for these, later: deadpeer set --undo ${done.run.id}`);
-  if (done.sockets.some(({ outcome }) => outcome === "denied" || outcome === "unseen"))
-    process.exitCode = exitStatus.missing;
+    note(
+      `${done.left} ${done.left === 1 ? "stays as it is; for it" : "stay as they are; for these"}, later: deadpeer set --undo ${done.run.id}`,
+    );
+  if (done.sockets.some(({ outcome }) => isMissing.has(outcome))) process.exitCode = exitStatus.missing;
 }
+
+/** A privilege, or what the kernel does not do. */
+const isMissing: ReadonlySet<UndoneSocket["outcome"]> = new Set(["denied", "unseen", "refused"] as const);
 
 function undoJson(done: Undo | null, dryRun: boolean): unknown {
   if (done === null) return null;
   const { id, at, label } = done.run;
-  return { run: id, at, label, applied: !dryRun, connections: done.sockets, left: done.left };
+  return { run: id, at, label, applied: !dryRun, connections: done.sockets.map(undoneJson), left: done.left };
+}
+
+function undoneJson({ local, remote, processes, outcome, reason, before, after }: UndoneSocket): unknown {
+  return { local, remote, processes, outcome, reason, before, after };
 }
 
 type Outcome = UndoneSocket["outcome"];

@@ -1,7 +1,7 @@
 import type { Obituary } from "../../host/watch/obituary.js";
 import { bytesText } from "../bytes-text.js";
 import { shortDuration } from "../ls-cells.js";
-import { paint, type Style, type Terminal } from "../output.js";
+import { paint, type Style, type Terminal, wrap } from "../output.js";
 
 interface LineColumn {
   readonly title: string;
@@ -19,22 +19,35 @@ const styles: Readonly<Record<string, Style>> = {
   closed: "green",
 };
 
+/** So much of a line must be left for the sentence; on a narrower terminal it has lines of its own. */
+const leastSentence = 48;
+
 /** Lines come one at a time, so that the columns cannot be made to fit them: they keep the widest text that they have seen. */
 export class LineWriter {
   readonly #terminal: Terminal;
   readonly #columns: readonly LineColumn[];
   readonly #widths: number[];
+  /** Whether what does not fit a terminal's line stands below it. */
+  readonly #isStacked: boolean;
 
   /** @param ownNamespace what obituaries call the namespace that needs no naming; null: each names its own. */
   constructor(terminal: Terminal, withDate: boolean, ownNamespace: string | null) {
     this.#terminal = terminal;
-    this.#columns = columns(withDate, ownNamespace);
-    this.#widths = this.#columns.map(({ title, width }) => Math.max(title.length, width));
+    const all = columns(withDate, ownNamespace);
+    const widthOf = ({ title, width }: LineColumn): number => Math.max(title.length, width);
+    const widest = all.reduce((sum, column) => sum + widthOf(column) + 2, 0);
+    this.#isStacked = widest + leastSentence > terminal.width;
+    this.#columns = this.#isStacked ? all.filter(({ title }) => isFirst.has(title)) : all;
+    this.#widths = this.#columns.map(widthOf);
   }
 
   titles(): string {
     const titles = this.#columns.map(({ title }, index) => this.#fit(title, index));
-    return paint(this.#terminal, "dim", [...titles, "WHY"].join("  "));
+    return paint(
+      this.#terminal,
+      "dim",
+      [...titles, ...(this.#isStacked ? [] : ["WHY"])].join("  ").trimEnd(),
+    );
   }
 
   line(obituary: Obituary): string {
@@ -44,7 +57,9 @@ export class LineWriter {
       const style = title === "VERDICT" ? styles[verdict.state] : undefined;
       return style === undefined ? fitted : paint(this.#terminal, style, fitted);
     });
-    return [...cells, sentence(obituary)].join("  ");
+    if (!this.#isStacked) return [...cells, sentence(obituary)].join("  ");
+    const below = wrap(this.#terminal, `${sentence(obituary)} ${figures(obituary)}`, indent);
+    return `${cells.join("  ").trimEnd()}\n${below}`;
   }
 
   #fit(text: string, index: number): string {
@@ -52,6 +67,25 @@ export class LineWriter {
     this.#widths[index] = Math.min(width, mostWidth);
     return this.#columns[index]?.align === "right" ? text.padStart(width) : text.padEnd(width);
   }
+}
+
+/** What stays in the first line on a narrow terminal: who died, and of what. */
+const isFirst: ReadonlySet<string> = new Set(["TIME", "VERDICT", "PROCESS", "CONNECTION"]);
+const indent = " ".repeat(10);
+
+/** The other columns in words. */
+function figures(obituary: Obituary): string {
+  const { state, bytes, verdict } = obituary;
+  const { detectedAfterMs, timer } = verdict;
+  const parts = [
+    ...(detectedAfterMs === null ? [] : [`unnoticed for ${shortDuration(detectedAfterMs)}`]),
+    ...(timer === "none" ? [] : [`by ${timer}`]),
+    `was ${state}`,
+    `lived ${lifetimeText(obituary)}`,
+    `sent ${count(bytes?.sent)}`,
+    `received ${count(bytes?.received)}`,
+  ];
+  return `(${parts.join(", ")})`;
 }
 
 /** One IPv6 connection between long addresses must not push all later lines off the screen. */

@@ -2,6 +2,8 @@ import type { HostWatch, WatchSight } from "../../host/watch/host-watch.js";
 import type { Obituary } from "../../host/watch/obituary.js";
 import { formatDuration } from "../../plan/duration.js";
 import { type VerdictState, verdictStates } from "../../verdict/finding.js";
+import { have } from "../../kernel/capabilities.js";
+import { counted } from "../counted.js";
 import { note } from "../note.js";
 import type { Commands } from "./exec.js";
 
@@ -67,7 +69,9 @@ export class Reporter implements Disposable {
     const hidden =
       source === "trace"
         ? "some processes hide their network namespace: of connections in it only the kernel's events tell, without figures"
-        : "network namespaces of other users' processes are not watched; that needs CAP_SYS_ADMIN, run as root";
+        : have("CAP_SYS_PTRACE") !== "no"
+          ? "some processes hide their network namespace: connections in it are not watched"
+          : "network namespaces of other users' processes are not watched; that needs CAP_SYS_ADMIN, run as root";
     for (const gap of unseenNamespaces > 0 ? [...gaps, hidden] : gaps) {
       if (this.#said.has(gap)) continue;
       this.#said.add(gap);
@@ -86,8 +90,4 @@ function commandsText({ started, failed, dropped }: Commands): string {
     ...(failed === 0 ? [] : [`${failed} of them failed`]),
     ...(dropped === 0 ? [] : [`${dropped} not run`]),
   ].join(", ");
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

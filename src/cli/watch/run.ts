@@ -6,7 +6,7 @@ import type { Obituary } from "../../host/watch/obituary.js";
 import { currentNamespace } from "../../kernel/namespaces.js";
 import { parseDuration } from "../../plan/duration.js";
 import { interruptible } from "../interrupt.js";
-import { terminalOf } from "../output.js";
+import { pageOf } from "../ls-report.js";
 import { Commands } from "./exec.js";
 import { LineWriter } from "./line.js";
 import { parseOnly } from "./only.js";
@@ -108,7 +108,7 @@ function asJson(obituary: Obituary): string {
 /** The titles come with the first line. */
 function linesFor(out: NodeJS.WriteStream): (obituary: Obituary) => string {
   const own = currentNamespace();
-  const lines = new LineWriter(terminalOf(out), !out.isTTY, own.name ?? own.path);
+  const lines = new LineWriter(pageOf(out).table, !out.isTTY, own.name ?? own.path);
   let titles = `${lines.titles()}\n`;
   return (obituary) => {
     const text = `${titles}${lines.line(obituary)}\n`;

@@ -115,9 +115,9 @@ function cgroupOf(path: string | null, family: readonly number[], unseen: string
   const directory = mountedAt(path);
   if (directory === null) return null;
   const inside = [...cgroupsBelow(directory)].flatMap((one) => processesIn(one) ?? []);
-  let policy: number | null = null;
+  let policy: CgroupFacts["policy"] = null;
   try {
-    policy = policyOf(path)?.id ?? null;
+    policy = policyOf(path);
   } catch (error) {
     if (!(error instanceof DeadpeerError)) throw error;
     unseen.push(`whether its cgroup has a policy already: ${error.message}`);

@@ -1,6 +1,7 @@
 import type { Executable } from "../../kernel/process-facts.js";
 import type { ConnectionsSeen } from "./connections.js";
 import type { ElfFacts } from "./elf.js";
+import type { PolicyRequest } from "../policy/request.js";
 import type { ProgramIdentity } from "./program.js";
 import type { Residence } from "../residence.js";
 
@@ -40,8 +41,8 @@ export interface CgroupFacts {
   readonly isRoot: boolean;
   /** Processes in it or below it that are none of the family. */
   readonly others: number;
-  /** The number of the policy that it has already; null: none, or it may not be seen. */
-  readonly policy: number | null;
+  /** The policy that it has already; null: none, or it may not be seen. */
+  readonly policy: (PolicyRequest & { readonly id: number }) | null;
 }
 
 export interface StartCommand {

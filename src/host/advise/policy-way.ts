@@ -1,5 +1,6 @@
 import { listed } from "./family.js";
 import type { ProgramFacts } from "./facts.js";
+import { coversAll } from "../policy/request.js";
 import { shellWord } from "../shell-word.js";
 import { command, type Impossible, type Way, type WayRequest } from "./way.js";
 
@@ -23,27 +24,43 @@ export function policyWay(facts: ProgramFacts, request: WayRequest): Way | Impos
       ? ` It is static${elf.language === "go" ? ", as Go programs are" : ""}: nothing could be preloaded into it, but the kernel sets this for any program.`
       : "";
   const open = connections.total > connections.withinHost || hidesConnections;
+  const applyExisting = ["deadpeer", "policy", "apply-existing", ...words].map(shellWord).join(" ");
+  const { policy } = cgroup;
+  if (policy !== null && coversAll(policy, request.change)) {
+    const covers = `policy ${policy.id} of ${what} sets every connection to come like that already`;
+    if (!open) return { kind: "policy", reason: covers };
+    return {
+      kind: "policy",
+      title: `Where the policy for ${what} came too late`,
+      commands: [applyExisting],
+      why: `${capital(covers)}; this sets those that were open before it.`,
+      limits: [until],
+      needs: "CAP_SYS_ADMIN, CAP_NET_ADMIN and CAP_SYS_PTRACE over the process",
+    };
+  }
   return {
     kind: "policy",
     title: `A policy for ${what}`,
     commands: [
-      command(["policy", "add", ...words, ...(cgroup.policy === null ? [] : ["--replace"])], request),
-      ...(open ? [["deadpeer", "policy", "apply-existing", ...words].map(shellWord).join(" ")] : []),
+      command(["policy", "add", ...words, ...(policy === null ? [] : ["--replace"])], request),
+      ...(open ? [applyExisting] : []),
     ],
     why: `The kernel sets every connection to come, in either direction, whoever opens it there; the program is neither changed nor restarted.${open ? " The second command sets those that are open." : ""}${unaware}`,
     limits: [
       until,
-      ...(cgroup.policy === null
-        ? []
-        : [`the cgroup has policy ${cgroup.policy} already, whose place it takes`]),
+      ...(policy === null ? [] : [`the cgroup has policy ${policy.id} already, whose place it takes`]),
       ...(cgroup.others === 0
         ? []
         : [
             `it also covers ${cgroup.others} other process${cgroup.others === 1 ? "" : "es"} of this cgroup (besides ${listed(family)})`,
           ]),
     ],
-    needs: "CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN",
+    needs: "CAP_SYS_ADMIN and CAP_NET_ADMIN",
   };
+}
+
+function capital(sentence: string): string {
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
 const stops = (what: string): string => `it goes when ${what}: systemd makes a new cgroup at the next start`;

@@ -17,6 +17,6 @@ export function runWay({ command: start, residence, cgroup }: ProgramFacts, requ
       "it has to be ended and started again, with the environment that it needs",
       "what was redirected when it started has to be redirected again",
     ],
-    needs: "CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN",
+    needs: "CAP_SYS_ADMIN and CAP_NET_ADMIN",
   };
 }

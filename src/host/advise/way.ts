@@ -1,4 +1,4 @@
-import type { Settings } from "../../plan/settings.js";
+import type { Settings, SettingsChange } from "../../plan/settings.js";
 import { shellWord } from "../shell-word.js";
 
 /** What to do about a program's connections, and how. */
@@ -30,6 +30,8 @@ export interface WayRequest {
   readonly words: readonly string[];
   /** The same for the planner, where that differs in what is left out. */
   readonly settings: Settings;
+  /** What `set` and policies make of them. */
+  readonly change: SettingsChange;
   /** Within which time a dead peer shall be noticed, for people. */
   readonly within: string;
 }

@@ -41,6 +41,15 @@ export function checkRequest({ settings, ports = [], remotes = [] }: PolicyReque
     );
 }
 
+/** Whether a policy does for every connection what a change asks for, with nothing left out and nothing besides. */
+export function coversAll(
+  { settings, onlyUnset = false, ports = [], remotes = [] }: PolicyRequest,
+  change: SettingsChange,
+): boolean {
+  const [held, wanted] = [settings, change].map((one) => JSON.stringify(policyWrites(one)));
+  return !onlyUnset && ports.length === 0 && remotes.length === 0 && held === wanted;
+}
+
 /**
  * The options that a change sets, in the order in which they are set.
  *

@@ -5,7 +5,7 @@ import { requireChoice } from "../selective.js";
 import { HostWalk, type Sight } from "../survey.js";
 import { lockRuns, runsFolder } from "./folder.js";
 import { isChanged, progress, type RepairedConnection, Round, type WantedChange } from "./round.js";
-import { forgetEarlierBoots, RunWriter } from "./run.js";
+import { forgetDeadRuns, RunWriter } from "./run.js";
 
 export interface RepairOptions extends WantedChange {
   /** Which connections; listeners too if it names their state: what they accept inherits. */
@@ -54,7 +54,7 @@ export async function repair(options: RepairOptions): Promise<Repair> {
   const { filter = parseFilter(), namespaces, folder = runsFolder(), signal } = options;
   requireChoice(filter, options.all ?? false);
   using lock = options.dryRun === true ? null : await lockRuns(folder, signal, options.onWait);
-  if (lock !== null) forgetEarlierBoots(folder);
+  if (lock !== null) forgetDeadRuns(folder);
   const journal = lock === null ? null : new RunWriter(folder, options.label ?? "repair");
   using round = new Round(options, journal);
   const walk = new HostWalk({ filter, ...(namespaces === undefined ? {} : { namespaces }) });

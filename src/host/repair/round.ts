@@ -47,7 +47,8 @@ const batchSize = 256;
 
 const notAllowed = "changing the sockets of its process needs CAP_SYS_PTRACE over it; run as root";
 const noHolder = "no process holds it: it is the kernel's own, or has just ended";
-const noUserTimeout = "it is an MPTCP connection, and the kernel lets nobody set the user timeout of one";
+const partOfMptcp = "it is a part of an MPTCP connection, whose parts the kernel hands to nobody";
+const noUserTimeout = `${partOfMptcp}, and of the whole nobody can set the user timeout`;
 
 /** A connection that can be changed, with its socket open until it is. */
 interface Ready {
@@ -118,7 +119,8 @@ export class Round implements Disposable {
     const held = { cookie, inode, holders: connection.processes };
     const fd = reach(this.#borrower, held);
     if (typeof fd === "string") {
-      if (fd === "mptcp") attempt.fail("refused", noUserTimeout);
+      if (fd === "mptcp")
+        attempt.fail("refused", (this.#change.userTimeoutMs ?? 0) > 0 ? noUserTimeout : partOfMptcp);
       else if (fd === "denied" || (held.holders.length === 0 && walk.hidden.length > 0))
         attempt.fail("denied", this.#deniedBecause());
       else if (held.holders.length === 0) attempt.fail("unheld", noHolder);

@@ -99,14 +99,25 @@ export function readRuns(folder: string): Run[] {
     .sort((a, b) => a.monotonicMs - b.monotonicMs);
 }
 
-/** The files of runs of earlier boots, where /run outlives one: their sockets have ended. */
-export function earlierBoots(folder: string): string[] {
-  return runPaths(folder).filter((path) => headOf(path, linesOf(path)) === null);
+/** A file of which nothing can be undone. */
+export interface DeadRun {
+  readonly path: string;
+  /** `earlier-boot`: its sockets have ended; /run may outlive a boot. `unwritten`: its writer was killed before its first line was. */
+  readonly why: "earlier-boot" | "unwritten";
 }
 
-/** Removes the runs of earlier boots. */
-export function forgetEarlierBoots(folder: string): void {
-  for (const path of earlierBoots(folder)) removeDurably(path);
+/** The files of which nothing can be undone. One that is just being written is among them unless the caller holds the folder's lock. */
+export function deadRuns(folder: string): DeadRun[] {
+  return runPaths(folder).flatMap((path) => {
+    const lines = linesOf(path);
+    if (headOf(path, lines) !== null) return [];
+    return [{ path, why: lines.length === 0 ? "unwritten" : "earlier-boot" }];
+  });
+}
+
+/** Removes the files of which nothing can be undone. The caller holds the folder's lock. */
+export function forgetDeadRuns(folder: string): void {
+  for (const { path } of deadRuns(folder)) removeDurably(path);
 }
 
 /** Whether there may be a run to undo. */

@@ -7,7 +7,7 @@ import { HostWalk } from "../survey.js";
 import { lockRuns, runsFolder } from "./folder.js";
 import type { Repair, RepairOptions } from "./repair.js";
 import { isChanged, Round } from "./round.js";
-import { forgetEarlierBoots, keepEntries, readRuns, RunWriter } from "./run.js";
+import { forgetDeadRuns, keepEntries, readRuns, RunWriter } from "./run.js";
 import { SeenSockets } from "./seen-sockets.js";
 
 export interface RepairWatchOptions extends Omit<RepairOptions, "dryRun"> {
@@ -66,7 +66,7 @@ class RepairWatch {
     if (lock === null) return null;
     const isFirst = this.#journal === null;
     if (this.#journal === null) {
-      forgetEarlierBoots(this.#folder);
+      forgetDeadRuns(this.#folder);
       this.#journal = new RunWriter(this.#folder, label);
     }
     this.#seen.turn();

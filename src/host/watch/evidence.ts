@@ -44,7 +44,10 @@ export function evidenceOf(death: Death, background: Background, sees: Sees): Fo
   const ageMs = bornNs === null ? null : (atNs - bornNs) / 1e6;
   const { errno, concluded, icmp = null } = endedInOrder(death) ? inOrder : errnoOf(death, ageMs, sees);
   // Once the kernel has given a connection up it shows CLOSE, and the figures read differently then.
-  const figures = sample === null ? null : figuresAt(sample, atNs / 1e6, errno === null ? from : "CLOSE");
+  const figures =
+    sample === null
+      ? null
+      : figuresAt(sample, atNs / 1e6, errno === null ? from : "CLOSE", from !== "SYN_SENT");
   return {
     concluded,
     evidence: {
@@ -203,7 +206,7 @@ export function vanishedEvidence(
     at,
     peerFin: peerEnd,
     connecting: state === "SYN_SENT" || state === "SYN_RECV",
-    figures: known === null ? null : figuresAt(known, atMs, givenUp ? "CLOSE" : state),
+    figures: known === null ? null : figuresAt(known, atMs, givenUp ? "CLOSE" : state, state !== "SYN_SENT"),
     settings: settings?.settings ?? null,
     closedBy: ownEnd ? "program" : null,
   };

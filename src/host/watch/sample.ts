@@ -41,10 +41,13 @@ export function sampleOf(info: TcpInfo, atMs: number): Sample {
 /**
  * The figures as they were, or must have been, at another moment: nothing was heard in between. Before the sample the clocks stood
  * lower, and never below zero.
+ *
+ * @param wasHeard false for a connection whose SYN was never answered: what its clocks count from means nothing, as nothing was
+ *   sent but SYNs (tcp_event_data_sent) and nothing was received.
  */
-export function figuresAt(sample: Sample, atMs: number, state: string): TcpFigures {
+export function figuresAt(sample: Sample, atMs: number, state: string, wasHeard: boolean): TcpFigures {
   const later = atMs - sample.atMs;
-  const shifted = (ms: number): number => Math.max(0, Math.round(ms + later));
+  const shifted = (ms: number): number | null => (wasHeard ? Math.max(0, Math.round(ms + later)) : null);
   return {
     state,
     retransmits: sample.retransmits,

@@ -4,10 +4,12 @@ import { type Advice, decide } from "../../../src/host/advise/decide.js";
 import type { ProgramFacts } from "../../../src/host/advise/facts.js";
 import { knownPrograms } from "../../../src/host/advise/known-programs.js";
 import type { Way } from "../../../src/host/advise/way.js";
+import type { PolicyRequest } from "../../../src/host/policy/request.js";
 import { planDetection } from "../../../src/plan/planner.js";
+import type { SettingsChange } from "../../../src/plan/settings.js";
 
 const { settings } = planDetection({ detectWithin: "35s" });
-const request = { words: ["--detect", "35s"], settings, within: "35s" };
+const request = { words: ["--detect", "35s"], settings, change: settings, within: "35s" };
 const known = (id: string): ProgramFacts["program"]["known"] =>
   knownPrograms.find((one) => one.id === id) ?? null;
 
@@ -43,6 +45,10 @@ const redis: Partial<ProgramFacts> = {
   cgroup: { path: "/system.slice/redis-server.service", isRoot: false, others: 0, policy: null },
 };
 const id = "ab".repeat(32);
+
+function withPolicy(held: SettingsChange, more: Partial<PolicyRequest> = {}): ProgramFacts["cgroup"] {
+  return { path: "/x", isRoot: false, others: 2, policy: { id: 17, settings: held, ...more } };
+}
 
 function advise(more: Partial<ProgramFacts>): Advice {
   return decide({ ...nobody, ...more }, request);
@@ -149,7 +155,7 @@ describe("the commands", () => {
     });
 
   test("a policy that is there already is replaced, and named", () => {
-    const advice = advise({ ...redis, cgroup: { path: "/x", isRoot: false, others: 2, policy: 17 } });
+    const advice = advise({ ...redis, cgroup: withPolicy({ userTimeoutMs: 9_000 }) });
     const policy = advice.ways.find(({ kind }) => kind === "policy");
     assert.equal(
       policy?.commands[0],
@@ -157,6 +163,26 @@ describe("the commands", () => {
     );
     assert.match(policy?.limits.join("\n") ?? "", /policy 17 already/);
     assert.match(policy?.limits.join("\n") ?? "", /2 other processes/);
+  });
+
+  test("a policy that holds already is not proposed anew: only what it came too late for", () => {
+    const asPlanned = withPolicy(settings);
+    const policyOf = (more: Partial<ProgramFacts>): Way | undefined =>
+      advise({ ...redis, ...more }).ways.find(({ kind }) => kind === "policy");
+    const late = policyOf({ cgroup: asPlanned });
+    assert.deepEqual(late?.commands, ["deadpeer policy apply-existing --service redis-server.service"]);
+    assert.match(late?.why ?? "", /^Policy 17 of its service, .* already; this sets those/);
+    const none = { ...nobody.connections, total: 0 };
+    const { ways, impossible } = advise({ ...redis, cgroup: asPlanned, connections: none });
+    assert.ok(!ways.some(({ kind }) => kind === "policy"));
+    assert.match(impossible.find(({ kind }) => kind === "policy")?.reason ?? "", /^policy 17 of .* already$/);
+    // A filter, or --only-unset, leaves something out.
+    for (const partly of [
+      { onlyUnset: true },
+      { ports: [443] },
+      { remotes: [{ network: "::1", port: null }] },
+    ])
+      assert.match(policyOf({ cgroup: withPolicy(settings, partly) })?.commands[0] ?? "", /--replace/);
   });
 
   test("set: a family, its listeners, another network", () => {

@@ -10,7 +10,9 @@ import { attachNew } from "../../../src/host/policy/attach.js";
 import { addPolicy } from "../../../src/host/policy/add.js";
 import { withCgroup } from "../../../src/host/policy/cgroup.js";
 import { applyToExisting } from "../../../src/host/policy/existing.js";
+import { establishedProgram } from "../../../src/host/policy/established.js";
 import { listPolicies, policiesOf, type Policy, policyOf } from "../../../src/host/policy/find.js";
+import { encodeRecord, policyNames } from "../../../src/host/policy/record.js";
 import { removePolicy } from "../../../src/host/policy/remove.js";
 import type { PolicyRequest } from "../../../src/host/policy/request.js";
 import { undoRepair } from "../../../src/host/repair/undo.js";
@@ -18,6 +20,7 @@ import { BPF_CGROUP_SOCK_OPS, BPF_PROG_ATTACH, BPF_PROG_TYPE_SOCK_OPS } from "..
 import { Assembler } from "../../../src/kernel/bpf/assembler.js";
 import { bpf, BpfAttributes } from "../../../src/kernel/bpf/call.js";
 import { attachedPrograms, attachProgram } from "../../../src/kernel/bpf/cgroup-programs.js";
+import { createValue, writeValue } from "../../../src/kernel/bpf/maps.js";
 import { loadProgram } from "../../../src/kernel/bpf/programs.js";
 import type { OwnedFd } from "../../../src/kernel/fd.js";
 import { builtSource, needsRoot } from "../../kernel/support.js";
@@ -364,6 +367,76 @@ describe("the life of a policy", { skip: needsRoot }, () => {
       const set = [0, 7_200, 75, 9, 5_000];
       assert.deepEqual(await python.ask("connect()"), [set, set]);
     });
+  });
+
+  test("killed between its two attachments it is listed as what it is, works as far as it goes, and can be removed", async () => {
+    await using cgroup = new TestCgroup();
+    const url = (path: string): string => JSON.stringify(new URL(path, builtSource).href);
+    // As addPolicy does, up to there.
+    const script = `
+      const { withCgroup } = await import(${url("host/policy/cgroup.js")});
+      const { attachNew } = await import(${url("host/policy/attach.js")});
+      const { establishedProgram } = await import(${url("host/policy/established.js")});
+      const { encodeRecord, policyNames } = await import(${url("host/policy/record.js")});
+      const { createValue, writeValue } = await import(${url("kernel/bpf/maps.js")});
+      const request = ${JSON.stringify({ onlyUnset: false, ports: [], remotes: [], ...full })};
+      const owner = { command: "add", pid: process.pid, startTicks: 0, pidNamespace: 0, uid: 0 };
+      withCgroup(${JSON.stringify(cgroup.path)}, (open) => {
+        const value = encodeRecord({ ...request, at: new Date().toISOString(), owner });
+        const map = createValue(policyNames.map, value.length);
+        writeValue(map, value);
+        const code = establishedProgram(request, map.fd);
+        const source = { name: policyNames.established, type: ${BPF_PROG_TYPE_SOCK_OPS}, code };
+        attachNew(open, ${BPF_CGROUP_SOCK_OPS}, source);
+        process.kill(process.pid, "SIGKILL");
+      });`;
+    const maker = spawn(process.execPath, ["--input-type=module", "--eval", script], { stdio: "inherit" });
+    assert.deepEqual(await once(maker, "exit"), [null, "SIGKILL"]);
+    const policy = listPolicies().find((one) => one.cgroup === cgroup.path);
+    assert.ok(policy);
+    assert.equal(policy.holdsLater, false);
+    assert.equal(policy.programs.later, null);
+    await inside(cgroup, async (python) => {
+      assert.deepEqual(await python.ask("connect()"), [whole, whole]);
+      assert.deepEqual(await python.ask("setting(kept[-1], 6, 4, 5)"), [1, 5, 10, 3, 90_000]);
+    });
+    refused(() => addPolicy(cgroup.path, full), "policy-exists");
+    // Put in its place, another is complete.
+    const { policy: another, replaced } = addPolicy(cgroup.path, full, { replace: true });
+    assert.deepEqual([another.holdsLater, replaced.map(({ id }) => id)], [true, [policy.id]]);
+    assert.equal(removePolicy(another), true);
+    assert.equal(policyOf(cgroup.path), null);
+  });
+
+  test("connections on which the kernel refuses a setting are counted as failed, with the reason", async () => {
+    await using cgroup = new TestCgroup();
+    const request = { onlyUnset: false, ports: [], remotes: [], ...full };
+    const owner = { command: "add", pid: 1, startTicks: 0, pidNamespace: 0, uid: 0 } as const;
+    withCgroup(cgroup.path, (open) => {
+      const value = encodeRecord({ ...request, at: new Date().toISOString(), owner });
+      using map = createValue(policyNames.map, value.length);
+      writeValue(map, value);
+      const code = establishedProgram(request, map.fd);
+      // An idle time that checkRequest lets nobody ask for, because the kernel refuses it.
+      const idle = code.indexOf(Buffer.from("3c000000", "hex"));
+      assert.equal(code[idle - 4], 0x62, "the immediate of a store");
+      code.writeInt32LE(40_000, idle);
+      attachNew(open, BPF_CGROUP_SOCK_OPS, {
+        name: policyNames.established,
+        type: BPF_PROG_TYPE_SOCK_OPS,
+        code,
+      });
+    });
+    await inside(cgroup, async (python) => {
+      // The rest is set all the same.
+      const rest = [1, 7_200, 10, 3, 90_000];
+      assert.deepEqual(await python.ask("connect()"), [rest, rest]);
+    });
+    const policy = policyOf(cgroup.path);
+    assert.ok(policy);
+    assert.deepEqual(policy.counters, { touched: 0, leftAlone: 0, failed: 2, held: 0 });
+    assert.equal(policy.lastError, "EINVAL");
+    assert.equal(removePolicy(policy), true);
   });
 
   test("of several that add at the same time one does", async () => {

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import {
-  forgetEarlierBoots,
+  deadRuns,
+  forgetDeadRuns,
   keepEntries,
   readRuns,
   type Run,
@@ -89,7 +90,16 @@ describe("what a run has changed", () => {
     const path = join(folder, `${writer.id}.jsonl`);
     writeFileSync(path, readFileSync(path, "utf8").replace(/"bootId":"[^"]+"/, '"bootId":"another"'));
     assert.deepEqual(readRuns(folder), []);
-    forgetEarlierBoots(folder);
+    const unwritten = join(folder, "abcd.jsonl");
+    writeFileSync(unwritten, "");
+    assert.deepEqual(
+      new Map(deadRuns(folder).map((dead) => [dead.path, dead.why])),
+      new Map([
+        [path, "earlier-boot"],
+        [unwritten, "unwritten"],
+      ]),
+    );
+    forgetDeadRuns(folder);
     assert.deepEqual(readdirSync(folder), []);
   });
 

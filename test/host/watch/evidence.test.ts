@@ -101,6 +101,22 @@ describe("from events to verdicts", () => {
     }
   });
 
+  test("of an attempt to connect the clocks mean nothing: the figures are without them", () => {
+    const given = [birth(-3_000), errorReport(0, "ETIMEDOUT"), change(0, "SYN_SENT", "CLOSE")];
+    // What tcp_info says of a socket that has sent nothing but SYNs: times since the machine was started.
+    const meaningless = { lastDataSentMs: 98_765_432, lastDataRecvMs: 98_765_432, lastAckRecvMs: 3_000 };
+    const { figures } = verdictOf(given, { sample: sample({ ...meaningless, retransmits: 2 }) });
+    assert.deepEqual(
+      [figures?.lastDataSentMs, figures?.lastDataRecvMs, figures?.lastAckRecvMs, figures?.retransmits],
+      [null, null, null, 2],
+    );
+    const heard = verdictOf(timedOut, { sample: sample({ retransmits: 2 }) }).figures;
+    assert.deepEqual([heard?.lastDataSentMs, heard?.lastAckRecvMs], [4_000, 4_000]);
+    const listed = { state: "SYN_SENT", sample: sample(meaningless), settings: null } as const;
+    const { figures: vanished } = vanishedEvidence(listed, null, false, { at: 0, atMs: at(0) / 1e6 });
+    assert.deepEqual([vanished?.lastDataSentMs, vanished?.lastAckRecvMs], [null, null]);
+  });
+
   test("an attempt to connect: refused, unanswered, unreachable, given up", () => {
     const attempt = (ms: number, errno: string | null): TraceEvent[] => [
       birth(-ms),
