@@ -120,6 +120,9 @@ function finishedBy(flow: Flow, side: Side, span: CaptureSpan): Ending | null {
   // Half-closed it goes on waiting for the other side, and its keepalive with it (tcp_keepalive_timer in FIN_WAIT2).
   const waits = answered && flow[by].finFrame === 0 && flow[by].rstFrame === 0;
   if (waits && closer.silence !== null && closer.rstFrame > 0) return resetBy(flow, side);
+  // Or the other side did, asked again after a while, and was told that nobody is there any more.
+  if (waits && flow[by].silence !== null && closer.rstFrame > 0)
+    return { ...resetSeenBy(flow, by, closer), likely: true };
   if ((waits || !answered) && closer.silence !== null) return unanswered(flow, side, span);
   return {
     by,
