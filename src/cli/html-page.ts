@@ -41,7 +41,8 @@ figure svg { width: 100%; min-width: 36rem; max-width: 760px; height: auto; }
   dl + figure svg { max-height: 185mm; }
   /* Made to fit a sheet it could not be read any more. */
   figure svg.long { max-height: none; }
-  h2, h2 + p, dl { break-after: avoid; }
+  h2 { break-after: avoid; }
+  section:not(:has(> figure > svg.long)) > :is(h2 + p, dl) { break-after: avoid; }
   tr { break-inside: avoid; }
   a { color: inherit; text-decoration: none; }
 }

@@ -254,8 +254,9 @@ describe("FIN", () => {
     const found = await verdict(pcapOf([...handshake, ...finAndAck, probing, rst(61_011)]));
     assert.deepEqual(
       [found.state, found.by, found.timer, found.certainty],
-      ["reset", "b", "keepalive", "likely"],
+      ["reset", "b", "keepalive", "certain"],
     );
+    assert.match(found.sentence, /^The peer ended its side in order, then reset the connection/);
     assert.deepEqual(found.proof.frames, [4, 6, 7]);
   });
 

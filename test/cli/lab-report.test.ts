@@ -91,6 +91,15 @@ function program(host: string, said: Record<string, string>): object {
   };
 }
 
+function said(state: string): ScenarioResult["verdict"] {
+  return {
+    state,
+    timer: "none",
+    sentence: "It ended.",
+    detectedAfterMs: null,
+  } as ScenarioResult["verdict"];
+}
+
 function lab(action: string, details: object): object {
   return { atMs: 500_000, source: "lab", action, name: null, details };
 }
@@ -124,18 +133,24 @@ describe("the report on an earlier run", () => {
   test("a verdict and a step are drawn where they belong: to their own connection", () => {
     const [main] = result().connections as [ScenarioResult["connections"][number]];
     const verdict = { state: "silent", detectedAfterMs: 90_000, timer: "keepalive", errno: "ETIMEDOUT" };
-    const heard = { atMs: 570_028, source: "program", event: "verdict", verdict };
+    const heard = (host: string, connection: string): object => ({
+      atMs: 570_028,
+      source: "program",
+      event: "verdict",
+      verdict,
+      host,
+      program: host,
+      connection,
+    });
     const observed = [
       ...result().observed,
       program("client", { event: "connected", connection: "other", local: "192.0.2.1 40009" }),
       program("server", { event: "accepted", connection: "accepted-1", remote: "192.0.2.1 40001" }),
       program("server", { event: "accepted", connection: "accepted-2", remote: "192.0.2.1 40009" }),
-      ...[
-        ["client", "main"],
-        ["client", "other"],
-        ["server", "accepted-1"],
-        ["server", "accepted-2"],
-      ].map(([host, connection]) => ({ ...heard, host, program: host, connection })),
+      heard("client", "main"),
+      heard("client", "other"),
+      heard("server", "accepted-1"),
+      heard("server", "accepted-2"),
       lab("write", { program: "client", connection: "main", text: "mine" }),
       lab("write", { program: "client", connection: "other", text: "not mine" }),
     ] as ScenarioResult["observed"];
@@ -147,8 +162,6 @@ describe("the report on an earlier run", () => {
   });
 
   test("what only the program can know is no disagreement", () => {
-    const said = (state: string): ScenarioResult["verdict"] =>
-      ({ state, timer: "none", sentence: "It ended.", detectedAfterMs: null }) as ScenarioResult["verdict"];
     const own = report([result({ verdict: said("local"), wireVerdict: said("closed") })]).stdout;
     assert.match(own, /class="dim">\(which only the program can know; the capture alone says closed\)/);
     const wrong = report([result({ verdict: said("silent"), wireVerdict: said("closed") })]).stdout;

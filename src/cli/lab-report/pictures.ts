@@ -87,14 +87,14 @@ function notes(
   flow: FlowReport,
   connection: string,
 ): SequenceNote[] {
-  const others = named.map(({ name }) => name).filter((name) => name !== connection);
+  const others = new Set(named.map(({ name }) => name).filter((name) => name !== connection));
   const ends = new Set([flow.a, flow.b].map(({ address, port }) => `${address} ${port}`));
   const ours = new Set<string>();
   const found: SequenceNote[] = [];
   for (const event of observed) {
     if (event.source === "lab") {
       const { connection: meant } = (event.details ?? {}) as { readonly connection?: string };
-      if (meant !== undefined && others.includes(meant)) continue;
+      if (meant !== undefined && others.has(meant)) continue;
       const words = stepWords(event.action, event.details);
       if (words !== null) found.push({ type: "note", timeMs: event.atMs, ...words });
     } else if (event.source === "program") {
