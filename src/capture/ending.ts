@@ -93,7 +93,7 @@ function resetBy(flow: Flow, side: Side): Ending {
   return resetSeenBy(flow, otherSide(side), flow[side]);
 }
 
-function resetSeenBy(flow: Flow, by: Side, { rstFrame, rstNs, lastFrame, lastNs }: Half): Ending {
+function resetSeenBy(flow: Flow, by: Side, { finFrame, rstFrame, rstNs, lastFrame, lastNs }: Half): Ending {
   const { silence, synFrame, synNs } = flow[by];
   const connecting = synFrame > 0 && lastFrame === 0 && !flow.established;
   return {
@@ -103,6 +103,7 @@ function resetSeenBy(flow: Flow, by: Side, { rstFrame, rstNs, lastFrame, lastNs 
     evidence: {
       errno: connecting ? "ECONNREFUSED" : "ECONNRESET",
       resetSeen: true,
+      peerFin: finFrame > 0 && finFrame < rstFrame,
       connecting,
       ageMs: connecting ? (rstNs - synNs) / 1e6 : null,
       regime: silence === null ? null : silenceRegime(flow, silence),
@@ -120,6 +121,8 @@ function finishedBy(flow: Flow, side: Side, span: CaptureSpan): Ending | null {
   // Half-closed it goes on waiting for the other side, and its keepalive with it (tcp_keepalive_timer in FIN_WAIT2).
   const waits = answered && flow[by].finFrame === 0 && flow[by].rstFrame === 0;
   if (waits && closer.silence !== null && closer.rstFrame > 0) return resetBy(flow, side);
+  // Or the other side did, asked again after a while, and was told that nobody is there any more.
+  if (waits && flow[by].silence !== null && closer.rstFrame > 0) return resetSeenBy(flow, by, closer);
   if ((waits || !answered) && closer.silence !== null) return unanswered(flow, side, span);
   return {
     by,

@@ -37,7 +37,12 @@ figure svg { width: 100%; min-width: 36rem; max-width: 760px; height: auto; }
   section { break-before: page; border: 0; margin: 0; padding: 0; }
   figure, .scroll { overflow: visible; }
   figure svg { min-width: 0; max-height: 235mm; }
-  h2, dl { break-after: avoid; }
+  /* On one page with its heading and facts, which take up to a fifth of a sheet, of Letter as well as of A4. */
+  dl + figure svg { max-height: 185mm; }
+  /* Made to fit a sheet it could not be read any more. */
+  figure svg.long { max-height: none; }
+  h2 { break-after: avoid; }
+  section:not(:has(> figure > svg.long)) > :is(h2 + p, dl) { break-after: avoid; }
   tr { break-inside: avoid; }
   a { color: inherit; text-decoration: none; }
 }

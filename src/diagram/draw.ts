@@ -17,6 +17,8 @@ const crossPx = 5;
 /** How far an arrow gets that is lost. */
 const lostAt = 0.75;
 const bandPx = 10;
+/** On a sheet of paper a drawing that is taller could only be read with a glass. */
+const longPx = 1_700;
 
 /**
  * A sequence diagram as SVG: time flows down between two lifelines. Its classes are styled by `diagramStyle`.
@@ -26,7 +28,7 @@ const bandPx = 10;
 export function drawSequence(sequence: Sequence): Markup {
   const layout = layOut(sequence);
   const { id } = sequence;
-  return html`<svg xmlns="http://www.w3.org/2000/svg" class="sequence" viewBox="0 0 ${columns.width} ${layout.height}" width="${columns.width}" height="${layout.height}" role="img" aria-labelledby="${id}-title ${id}-desc">
+  return html`<svg xmlns="http://www.w3.org/2000/svg" class="sequence${layout.height > longPx ? " long" : ""}" viewBox="0 0 ${columns.width} ${layout.height}" width="${columns.width}" height="${layout.height}" role="img" aria-labelledby="${id}-title ${id}-desc">
 <title id="${id}-title">${sequence.title}</title>
 <desc id="${id}-desc">${sequence.description}</desc>
 ${band(layout)}${lifelines(layout)}

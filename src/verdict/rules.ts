@@ -49,8 +49,7 @@ export const rules: readonly Rule[] = [
     find: (facts) => ({
       state: "reset",
       timer: provokedBy(facts),
-      sentence:
-        "The peer ended its side in order, then reset the connection rather than take what we still sent.",
+      sentence: `The peer ended its side in order, then reset the connection rather than ${provokedBy(facts) === "keepalive" ? "answer a keepalive probe" : "take what we still sent"}.`,
       couldAlsoBe: facts.errno === "EPIPE" && !facts.resetSeen ? ["closed"] : [],
     }),
   },

@@ -242,6 +242,29 @@ describe("FIN", () => {
     const found = await verdict(pcapOf([...handshake, ...fin]));
     assert.deepEqual([found.state, found.by, found.regime], ["silent", "a", "closing"]);
   });
+
+  const finAndAck = [
+    c({ atMs: 1_000, flags: bits.fin | bits.ack, seq: 100, ack: 500 }),
+    s({ atMs: 1_010, flags: bits.ack, seq: 500, ack: 101 }),
+  ];
+  const rst = (atMs: number): MadeSegment => c({ atMs, flags: bits.rst, seq: 101 });
+
+  test("the other side keeps its own open, probes, and is told that nobody is there: reset", async () => {
+    const probing = s({ atMs: 61_010, flags: bits.ack, seq: 499, ack: 101 });
+    const found = await verdict(pcapOf([...handshake, ...finAndAck, probing, rst(61_011)]));
+    assert.deepEqual(
+      [found.state, found.by, found.timer, found.certainty],
+      ["reset", "b", "keepalive", "certain"],
+    );
+    assert.match(found.sentence, /^The peer ended its side in order, then reset the connection/);
+    assert.deepEqual(found.proof.frames, [4, 6, 7]);
+  });
+
+  test("the other side had more to say than was wanted: closed all the same", async () => {
+    const more = s({ atMs: 1_020, flags: bits.ack | bits.push, seq: 500, ack: 101, length: 10 });
+    const found = await verdict(pcapOf([...handshake, ...finAndAck, more, rst(1_021)]));
+    assert.deepEqual([found.state, found.by], ["closed", "b"]);
+  });
 });
 
 test("the same ports again are another connection", async () => {

@@ -73,8 +73,8 @@ describe("what a real kernel sends", { skip: needsNamespaces || needsTcpdump }, 
   });
   after(() => rmSync(folder, { recursive: true }));
 
-  test("every frame of every kind is tshark's", { skip: needsTshark }, () => {
-    assert.deepEqual(framesByKind(account), askTshark(path));
+  test("every frame of every kind is tshark's", { skip: needsTshark }, async () => {
+    assert.deepEqual(framesByKind(account), await askTshark(path));
   });
 
   test("the capture has the kinds in it that it was made for", () => {

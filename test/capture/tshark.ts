@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
+import { promisify } from "node:util";
 import type { EventKind, Explanation } from "../../src/capture/index.js";
 
 /** For `test(name, { skip: needsTshark }, …)`. */
@@ -24,16 +25,15 @@ export const analysisFields: Readonly<Partial<Record<EventKind, string>>> = {
 export type FramesByKind = Partial<Record<EventKind, number[]>>;
 
 /** What tshark says about a capture, with its settings as they come. */
-export function askTshark(path: string): FramesByKind {
+export async function askTshark(path: string): Promise<FramesByKind> {
   const fields = Object.entries(analysisFields);
-  const { status, stdout, stderr } = spawnSync(
+  const { stdout } = await promisify(execFile)(
     "tshark",
     ["-n", "-r", path, "-T", "fields", "-E", "separator=|", "-e", "frame.number"]
       .concat(fields.flatMap(([, field]) => ["-e", field]))
       .concat(["-Y", "tcp.analysis.flags"]),
     { encoding: "utf8", maxBuffer: 2 ** 30 },
   );
-  if (status !== 0) throw new Error(`tshark ${path}: ${stderr}`);
   const frames: FramesByKind = {};
   for (const line of stdout.split("\n").filter((text) => text !== "")) {
     const [frame, ...values] = line.split("|");

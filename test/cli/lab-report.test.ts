@@ -78,6 +78,32 @@ function result(more: Partial<ScenarioResult> = {}): ScenarioResult {
   };
 }
 
+function program(host: string, said: Record<string, string>): object {
+  return {
+    atMs: 0,
+    source: "program",
+    host,
+    program: host,
+    local: "198.51.100.7 5432",
+    remote: "198.51.100.7 5432",
+    settings: null,
+    ...said,
+  };
+}
+
+function said(state: string): ScenarioResult["verdict"] {
+  return {
+    state,
+    timer: "none",
+    sentence: "It ended.",
+    detectedAfterMs: null,
+  } as ScenarioResult["verdict"];
+}
+
+function lab(action: string, details: object): object {
+  return { atMs: 500_000, source: "lab", action, name: null, details };
+}
+
 function report(
   results: unknown,
   ...args: readonly string[]
@@ -102,6 +128,44 @@ describe("the report on an earlier run", () => {
     assert.match(stdout, />packets between client and server are dropped</);
     assert.match(stdout, />keep-alive · no answer</);
     assert.match(stdout, /class="band"/);
+  });
+
+  test("a verdict and a step are drawn where they belong: to their own connection", () => {
+    const [main] = result().connections as [ScenarioResult["connections"][number]];
+    const verdict = { state: "silent", detectedAfterMs: 90_000, timer: "keepalive", errno: "ETIMEDOUT" };
+    const heard = (host: string, connection: string): object => ({
+      atMs: 570_028,
+      source: "program",
+      event: "verdict",
+      verdict,
+      host,
+      program: host,
+      connection,
+    });
+    const observed = [
+      ...result().observed,
+      program("client", { event: "connected", connection: "other", local: "192.0.2.1 40009" }),
+      program("server", { event: "accepted", connection: "accepted-1", remote: "192.0.2.1 40001" }),
+      program("server", { event: "accepted", connection: "accepted-2", remote: "192.0.2.1 40009" }),
+      heard("client", "main"),
+      heard("client", "other"),
+      heard("server", "accepted-1"),
+      heard("server", "accepted-2"),
+      lab("write", { program: "client", connection: "main", text: "mine" }),
+      lab("write", { program: "client", connection: "other", text: "not mine" }),
+    ] as ScenarioResult["observed"];
+    const { stdout } = report([result({ connections: [main, { ...main, name: "other" }], observed })]);
+    assert.equal(stdout.match(/>client: silent, noticed/g)?.length, 1);
+    assert.equal(stdout.match(/>server: silent, noticed/g)?.length, 1);
+    assert.match(stdout, /client writes “mine”/);
+    assert.doesNotMatch(stdout, /not mine/);
+  });
+
+  test("what only the program can know is no disagreement", () => {
+    const own = report([result({ verdict: said("local"), wireVerdict: said("closed") })]).stdout;
+    assert.match(own, /class="dim">\(which only the program can know; the capture alone says closed\)/);
+    const wrong = report([result({ verdict: said("silent"), wireVerdict: said("closed") })]).stdout;
+    assert.match(wrong, /class="bad">\(the capture alone says closed\)/);
   });
 
   test("times count from the moment in which all connections stood", () => {

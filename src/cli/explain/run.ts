@@ -26,9 +26,16 @@ export async function run(file: string | undefined, options: ExplainCommandOptio
   refuseContradictions(file, options);
   const wish = parseWish(options);
   const source = sourceOf(file, options);
-  const explanation = await reportIn(source, wish, options);
+  const explanation = await reportIn(source, wish, options).catch((cause: unknown) => {
+    throw cause instanceof DeadpeerError && cause.code === "bad-capture" ? named(source, cause) : cause;
+  });
   for (const { message } of explanation.problems) note(`${source.name}: ${message}`);
   if (explanation.problems.length > 0) process.exitCode = exitStatus.badInput;
+}
+
+/** Whoever reads a capture knows its bytes, not what it is called. */
+function named({ name }: Source, cause: DeadpeerError): DeadpeerError {
+  return new DeadpeerError("bad-capture", `${name}: ${cause.message}`, { cause });
 }
 
 async function reportIn(source: Source, wish: Wish, options: ExplainCommandOptions): Promise<Explanation> {

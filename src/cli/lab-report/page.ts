@@ -2,6 +2,7 @@ import { drawSequence } from "../../diagram/draw.js";
 import { html, type Markup } from "../../diagram/html.js";
 import type { Sequence } from "../../diagram/sequence.js";
 import type { Expected, ScenarioResult } from "../../lab/index.js";
+import { onlyTheProgramKnows } from "../../lab/run/agreement.js";
 import { discardedWords } from "../../lab/run/result.js";
 import { formatDuration } from "../../plan/duration.js";
 import type { Verdict } from "../../verdict/verdict.js";
@@ -123,8 +124,9 @@ function verdicts({ family, verdict, wireVerdict }: ScenarioResult): Markup {
 /** Whether the capture alone gives what the guard in the program gave. */
 function agreement(guard: Verdict, wire: Verdict | null): Markup | null {
   if (wire === null) return null;
-  return wire.state === guard.state
-    ? html` <span class="dim">(the capture alone says so too)</span>`
+  if (wire.state === guard.state) return html` <span class="dim">(the capture alone says so too)</span>`;
+  return onlyTheProgramKnows(guard)
+    ? html` <span class="dim">(which only the program can know; the capture alone says ${wire.state})</span>`
     : html` <span class="bad">(the capture alone says ${wire.state})</span>`;
 }
 

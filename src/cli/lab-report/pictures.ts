@@ -14,8 +14,8 @@ import { silentSpan, withNotes } from "../explain/story.js";
 import { settingsWords } from "./settings-words.js";
 import { stepWords } from "./step-words.js";
 
-/** Of a scenario with a thousand connections one shows what there is to see. */
-const mostDrawn = 2;
+/** Of many connections a few show what there is to see. */
+const mostDrawn = 5;
 
 type ProgramEvent = Extract<LabEvent, { source: "program" }>;
 type Verdictive = ProgramEvent & { readonly verdict: Verdict };
@@ -67,7 +67,7 @@ function picture(
     a: { name: hostOf(result, flow.a.address), ...flow.a },
     b: { name: hostOf(result, flow.b.address), ...flow.b },
     settings: settings === undefined ? [] : [`${connection}: ${settingsWords(settings.settings)}`],
-    items: withNotes(items, notes(result, flow)),
+    items: withNotes(items, notes(result, flow, connection)),
     span,
   };
 }
@@ -82,17 +82,26 @@ function hostOf({ hosts }: ScenarioResult, address: string): string {
 }
 
 /** What the lab did, and what the programs at both ends made of the connection. */
-function notes({ observed }: ScenarioResult, flow: FlowReport): SequenceNote[] {
+function notes(
+  { observed, connections: named }: ScenarioResult,
+  flow: FlowReport,
+  connection: string,
+): SequenceNote[] {
+  const others = new Set(named.map(({ name }) => name).filter((name) => name !== connection));
   const ends = new Set([flow.a, flow.b].map(({ address, port }) => `${address} ${port}`));
   const ours = new Set<string>();
   const found: SequenceNote[] = [];
   for (const event of observed) {
     if (event.source === "lab") {
+      const { connection: meant } = (event.details ?? {}) as { readonly connection?: string };
+      if (meant !== undefined && others.has(meant)) continue;
       const words = stepWords(event.action, event.details);
       if (words !== null) found.push({ type: "note", timeMs: event.atMs, ...words });
     } else if (event.source === "program") {
       if (event.event === "connected" || event.event === "accepted") {
-        if (ends.has(event.local) || ends.has(event.remote)) ours.add(`${event.program} ${event.connection}`);
+        // Who accepts has one endpoint for all; that of who connects is this connection's own.
+        const own = event.event === "connected" ? event.local : event.remote;
+        if (ends.has(own)) ours.add(`${event.program} ${event.connection}`);
       } else if (event.event === "verdict" && ours.has(`${event.program} ${event.connection}`))
         found.push(verdictNote(event));
     }

@@ -36,8 +36,8 @@ export class PeerConnection {
     tell({
       event,
       connection: this.name,
-      local: `${localAddress} ${localPort}`,
-      remote: `${remoteAddress} ${remotePort}`,
+      local: endpoint(localAddress, localPort),
+      remote: endpoint(remoteAddress, remotePort),
       settings: this.settings(),
     });
     if (this.#deaf) return;
@@ -80,4 +80,9 @@ export class PeerConnection {
   release(): void {
     this.#guard.close();
   }
+}
+
+/** As the wire and the kernel's list have it: a listener for both families sees IPv4 mapped into IPv6. */
+function endpoint(address: string | undefined, port: number | undefined): string {
+  return `${address?.replace(/^::ffff:/, "")} ${port}`;
 }

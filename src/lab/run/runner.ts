@@ -108,7 +108,7 @@ class Run {
     this.#hosts = hosts.map((host) => ({ name: host.role, address: host.address(this.#family) }));
     const captures = await Promise.all([
       Promise.all(
-        this.#captured().map((name) =>
+        [...new Set([...this.#captured(), ...this.#witnesses()])].map((name) =>
           WireCapture.start(stage.network.host(name), join(folder, `${name}.pcap`)),
         ),
       ),
@@ -126,7 +126,10 @@ class Run {
     this.#over = true;
     watch[Symbol.dispose]();
     await Promise.all(captures.map((capture) => capture.stop()));
-    this.#wires = await Wires.read(captures, this.#startedAt, this.#names(stage));
+    this.#wires = await Wires.read(captures, this.#startedAt, {
+      ...this.#names(stage),
+      shown: new Set(this.#captured()),
+    });
     this.#keep(captures);
   }
 
@@ -181,6 +184,23 @@ class Run {
     return this.#scenario.capture ?? [this.#subjectHost()];
   }
 
+  /** Where programs are guarded: their verdicts are held against what the capture alone says there. */
+  #witnesses(): readonly string[] {
+    return Object.values(this.#scenario.programs)
+      .filter(({ listen, connect }) => listen !== undefined || connect !== undefined)
+      .map(({ host }) => host)
+      .filter((host) => !this.#blind().has(host));
+  }
+
+  /** Hosts that a step cuts off from their own wire. */
+  #blind(): ReadonlySet<string> {
+    return new Set(
+      this.#scenario.steps.flatMap(({ linkDown, unplug, removeAddress }) =>
+        [linkDown, unplug, removeAddress].flatMap((fault) => (fault === undefined ? [] : [fault.host])),
+      ),
+    );
+  }
+
   #names(stage: Stage): { hosts: Map<string, string>; connections: Map<string, string> } {
     const hosts = new Map<string, string>();
     for (const host of stage.network.hosts.values()) hosts.set(host.address(this.#family), host.role);
@@ -233,8 +253,9 @@ class Run {
             watch: this.#watch,
             wires: this.#wires,
             lateMs,
-          }).concat(agreements(deaths, this.#wires));
-    const subjectHost = this.#subjectHost();
+          }).concat(agreements(deaths, this.#wires, this.#blind()));
+    const captured = this.#captured();
+    const [drawn = ""] = captured.includes(this.#subjectHost()) ? [this.#subjectHost()] : captured;
     return {
       name: scenario.name,
       family: this.#family,
@@ -266,7 +287,7 @@ class Run {
         death === undefined
           ? null
           : (this.#wires?.ending(death.host, death.local, death.remote)?.verdict ?? null),
-      pcap: this.#pcaps[subjectHost] ?? Object.values(this.#pcaps)[0] ?? null,
+      pcap: this.#pcaps[drawn] ?? null,
       pcaps: this.#pcaps,
     };
   }

@@ -7,6 +7,8 @@ export interface Names {
   readonly hosts: ReadonlyMap<string, string>;
   /** Connection names by the endpoint of the one who opened it. */
   readonly connections: ReadonlyMap<string, string>;
+  /** Hosts whose wire the scenario looks at; that of the others is there for verdicts. */
+  readonly shown: ReadonlySet<string>;
 }
 
 /** A verdict is about the other side of whoever noticed. */
@@ -25,13 +27,23 @@ export class Wires {
   readonly connections: ReadonlyMap<string, string>;
   readonly events: readonly WireEvent[];
   readonly #wires: readonly Wire[];
+  readonly #byEnds = new Map<string, FlowReport>();
   readonly #hosts: ReadonlyMap<string, string>;
 
   private constructor(wires: readonly Wire[], startedAt: number, names: Names) {
     this.#wires = wires;
     this.#hosts = names.hosts;
+    for (const { host, explanation } of wires)
+      for (const flow of explanation.flows) {
+        const key = endsKey(host, endpointText(flow.a), endpointText(flow.b));
+        // Of those that had the same ports one after the other, the first.
+        if (!this.#byEnds.has(key)) this.#byEnds.set(key, flow);
+      }
     this.connections = names.connections;
-    this.events = wires.flatMap((wire) => this.#eventsOf(wire, startedAt)).sort((a, b) => a.atMs - b.atMs);
+    this.events = wires
+      .filter(({ host }) => names.shown.has(host))
+      .flatMap((wire) => this.#eventsOf(wire, startedAt))
+      .sort((a, b) => a.atMs - b.atMs);
   }
 
   static async read(captures: readonly WireCapture[], startedAt: number, names: Names): Promise<Wires> {
@@ -56,9 +68,7 @@ export class Wires {
    * @returns null: no end is to be seen; undefined: there is no such connection, or it was not captured here.
    */
   ending(host: string, local: string, remote: string): WireEnding | null | undefined {
-    const flow = this.#flows(host).find(
-      ({ a, b }) => [a, b].map(endpointText).sort().join() === [local, remote].sort().join(),
-    );
+    const flow = this.#byEnds.get(endsKey(host, local, remote));
     if (flow === undefined) return undefined;
     if (flow.verdict === null) return null;
     return { verdict: flow.verdict, noticedHere: endpointText(flow[flow.verdict.by]) === local };
@@ -90,4 +100,9 @@ export class Wires {
       }));
     });
   }
+}
+
+/** The same from both sides. */
+function endsKey(host: string, one: string, other: string): string {
+  return [host, ...[one, other].sort()].join();
 }
