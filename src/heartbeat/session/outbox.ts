@@ -11,7 +11,31 @@ export interface QueueBounds {
   readonly policy: QueuePolicy;
 }
 
-export const defaultBounds: QueueBounds = { messages: 1_000, bytes: 8 * 2 ** 20, policy: "refuse" };
+const policies: readonly QueuePolicy[] = ["drop-oldest", "drop-newest", "refuse"];
+
+/**
+ * The bounds that were asked for; where nothing was, 1000 messages of 8 MiB, refuse.
+ *
+ * @throws DeadpeerError `bad-option`.
+ */
+export function queueBounds({
+  messages = 1_000,
+  bytes = 8 * 2 ** 20,
+  policy = "refuse",
+}: Partial<QueueBounds> = {}): QueueBounds {
+  for (const [name, bound] of [
+    ["messages", messages],
+    ["bytes", bytes],
+  ] as const)
+    if (!(Number.isSafeInteger(bound) && bound >= 1))
+      throw new DeadpeerError("bad-option", `queue.${name}: ${bound} is not a whole number above 0`);
+  if (!policies.includes(policy))
+    throw new DeadpeerError(
+      "bad-option",
+      `queue.policy: "${policy}" is none; write ${policies.map((one) => `"${one}"`).join(" or ")}`,
+    );
+  return { messages, bytes, policy };
+}
 
 export interface Outgoing {
   readonly sequence: number;
@@ -92,6 +116,11 @@ export class Outbox {
     this.#queue.push(payload);
     this.#bytes += payload.length;
     return true;
+  }
+
+  /** What was pushed last, and not sent yet, was not given after all. */
+  takeBack(): void {
+    this.#bytes -= this.#queue.pop()?.length ?? 0;
   }
 
   /** The next one for the present connection; null: all are sent. */
