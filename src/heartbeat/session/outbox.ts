@@ -103,7 +103,9 @@ export class Outbox {
   push(payload: Uint8Array, dropped: (outgoing: Outgoing) => void): boolean {
     const { messages, bytes, policy } = this.#bounds;
     const fits = (): boolean => this.length < messages && this.#bytes + payload.length <= bytes;
-    if (policy === "drop-oldest") while (!fits() && this.#dropOldest(dropped));
+    // None goes in vain: only if there is room enough once they are gone.
+    if (policy === "drop-oldest" && this.#fitsBehindSent(payload))
+      while (!fits() && this.#dropOldest(dropped));
     if (!fits()) {
       if (policy === "refuse")
         throw new DeadpeerError(
@@ -168,6 +170,14 @@ export class Outbox {
     this.#acknowledged = 0;
     this.#underway = 0;
     this.#sent = 0;
+  }
+
+  /** Whether there is room for it beside what was sent already, and so has to stay. */
+  #fitsBehindSent(payload: Uint8Array): boolean {
+    const count = this.#sent - this.#acknowledged;
+    let bytes = payload.length;
+    for (let n = 0; n < count; n++) bytes += this.#queue[this.#first + n]?.length ?? 0;
+    return count < this.#bounds.messages && bytes <= this.#bounds.bytes;
   }
 
   #dropOldest(dropped: (outgoing: Outgoing) => void): boolean {
