@@ -24,6 +24,7 @@ export const errorCodes = {
   "no-policy": "a policy that does not exist, or a cgroup that has none",
   "policy-exists": "a cgroup that has a policy already; the message says which",
   "file-conflict": "a file that deadpeer would write exists and is not deadpeer's",
+  "file-in-use": "a file that one process at a time may have is in use already",
   "heartbeat-protocol": "the peer of a heartbeat connection sent something that the protocol does not allow",
   "cannot-connect": "a server that has no address, cannot be reached, refuses, or does not answer",
   "measurement-void": "a measurement that shows nothing, because the path or the server failed meanwhile",

@@ -68,6 +68,7 @@ class Client:
         self.unanswered = 0
         self.socket = None
         self.buffer = b""
+        self.key = b""  # from the server's hello, for datagrams
 
     # Connecting.
 
@@ -78,23 +79,23 @@ class Client:
         self.buffer = b""
         self.unanswered = 0
         self.sent = 0
-        deadline_ms = int((self.idle + self.interval * self.count) * 1000)
-        self.socket.sendall(
-            frame(
-                HELLO,
-                b"DPHB"
-                + struct.pack(">BIIIQ", 1, int(self.idle * 1000), deadline_ms, 1_048_576, self.received)
-                + short(self.session)
-                + short(self.token)
-                + short(b""),
-            )
-        )
+        self.socket.sendall(frame(HELLO, self._own_hello()))
         kind, body = self._next_frame(time.monotonic() + 10)
         if kind == BYE:
             self._bye(body)
         if kind != HELLO or body[:4] != b"DPHB":
             raise ConnectionLost("the server does not speak this protocol")
         self._hello(body)
+
+    def _own_hello(self):
+        deadline_ms = int((self.idle + self.interval * self.count) * 1000)
+        return (
+            b"DPHB"
+            + struct.pack(">BIIIQ", 1, int(self.idle * 1000), deadline_ms, 1_048_576, self.received)
+            + short(self.session)
+            + short(self.token)
+            + short(b"")
+        )
 
     def _hello(self, body):
         version, _interval, _deadline, self.max_payload, received = struct.unpack_from(">BIIIQ", body, 4)
@@ -106,13 +107,16 @@ class Client:
             length = body[at]
             fields.append(body[at + 1 : at + 1 + length])
             at += 1 + length
-        session, self.token, _key = fields
+        session, self.token, self.key = fields
         self.resumed = session == self.session
         if not self.resumed:
             # What waits goes to the new session, numbered from 1.
             self.session, self.received, self.acknowledged = session, 0, 0
-        self._taken(received)
         self.heard = self.said = time.monotonic()
+        self._greeted(received)
+
+    def _greeted(self, received):
+        self._taken(received)
         self._pump()
 
     # Sending.
@@ -149,6 +153,7 @@ class Client:
     def beat(self, payload=b""):
         self.number += 1
         self.unanswered += 1
+        self.asked_at = time.monotonic()
         self._write(frame(BEAT, self._vital(self.number, payload)))
 
     def _vital(self, number, payload):
@@ -172,7 +177,6 @@ class Client:
             if now >= due:
                 if self.unanswered >= self.count:
                     self._lost("the server did not answer")
-                self.asked_at = now
                 self.beat()
                 continue
             got = self._next_frame(min(end, due))
@@ -198,13 +202,16 @@ class Client:
                 self.on_data(body[8:])
                 self.received = sequence
             elif sequence > self.received:
-                self._lost("data with a gap")
+                self._gap()
             self._write(frame(ACKNOWLEDGEMENT, struct.pack(">Q", self.received)))
         elif kind == ACKNOWLEDGEMENT:
             self._taken(struct.unpack_from(">Q", body)[0])
         elif kind == BYE:
             self._bye(body)
         # Unknown types are passed over.
+
+    def _gap(self):
+        self._lost("data with a gap")
 
     def _bye(self, body):
         reason = body[0] if body else 0

@@ -6,7 +6,7 @@ import { beatSettings, type Wanted } from "../heartbeat/engine/settings.js";
 import type { LearnerOptions } from "../heartbeat/learner.js";
 import { limits } from "../heartbeat/protocol/message.js";
 import type { SessionStore } from "../heartbeat/session/journal.js";
-import { defaultBounds, type QueueBounds } from "../heartbeat/session/outbox.js";
+import { type QueueBounds, queueBounds } from "../heartbeat/session/outbox.js";
 import { systemClock } from "../kernel/clock.js";
 import { durationMs } from "../plan/duration.js";
 import type { TimerClock } from "../time/clock.js";
@@ -82,7 +82,7 @@ export function clientSettings(options: LongConnectionOptions): ClientSettings {
     targets,
     greetAt: greet,
     beats: beatSettings(options.detect ?? "normal"),
-    bounds: { ...defaultBounds, ...options.queue },
+    bounds: queueBounds(options.queue),
     firstMs: durationMs(backoff.first ?? "500ms", "backoff.first"),
     mostMs: durationMs(backoff.most ?? "1m", "backoff.most"),
     stableMs: durationMs(backoff.stableAfter ?? "30s", "backoff.stableAfter"),

@@ -11,7 +11,7 @@ import type { HeartbeatAdapter, Peer } from "./adapter.js";
 import { type BeatSettings, type BeatState, HeartbeatEngine } from "./engine/engine.js";
 import { Phi } from "./engine/phi.js";
 import { RoundTrip, type RoundTripFigures } from "./engine/round-trip.js";
-import { beatSettings, type Wanted } from "./engine/settings.js";
+import { beatSettings, patientWith, type Wanted } from "./engine/settings.js";
 import type { IntervalLearner } from "./learner.js";
 import { Outstanding } from "./outstanding.js";
 
@@ -220,7 +220,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
     if (payload !== undefined && payload.length > 0 && !this.#closed) this.emit("payload", payload);
   }
 
-  /** The peer sends something at least this often from now on: this side is patient for so long, and some time more. */
+  /** The peer sends something at least this often from now on. */
   #announced(sendEveryMs: number | undefined): void {
     if (sendEveryMs === undefined || sendEveryMs === this.#peerSendsEveryMs) return;
     this.#peerSendsEveryMs = sendEveryMs;
@@ -230,17 +230,19 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
   #settingsNow(): BeatSettings {
     const { learner } = this.#options;
     const { intervalMs } = this.#settings;
-    const ownIdleMs =
-      learner === undefined ? this.#settings.idleMs : Math.max(learner.intervalMs, intervalMs);
-    const idleMs = Math.max(ownIdleMs, this.#peerSendsEveryMs > 0 ? this.#peerSendsEveryMs + intervalMs : 0);
+    const idleMs = learner === undefined ? this.#settings.idleMs : Math.max(learner.intervalMs, intervalMs);
     // The peer is asked after the silence that is being tried; the promise is for the case that the peer alone talks.
-    return { ...this.#settings, idleMs, sendEveryMs: learner?.promiseMs ?? this.#settings.sendEveryMs };
+    const sendEveryMs = learner?.promiseMs ?? this.#settings.sendEveryMs;
+    return patientWith({ ...this.#settings, idleMs, sendEveryMs }, this.#peerSendsEveryMs);
   }
 
   #adopt(): void {
     const next = this.#settingsNow();
     const now = this.#engine.settings;
-    if (next.idleMs !== now.idleMs || next.sendEveryMs !== now.sendEveryMs) this.#engine.adopt(next);
+    const same = (["idleMs", "sendEveryMs", "peerSendsEveryMs"] as const).every(
+      (name) => next[name] === now[name],
+    );
+    if (!same) this.#engine.adopt(next);
   }
 
   #stoodStill(lateMs: number): void {

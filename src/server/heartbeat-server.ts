@@ -6,6 +6,7 @@ import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { DeadpeerError } from "../errors.js";
 import { guardListener } from "../guard/listener.js";
 import type { BeatSettings } from "../heartbeat/engine/engine.js";
+import { patientWith } from "../heartbeat/engine/settings.js";
 import { type Hello, limits, protocolVersion } from "../heartbeat/protocol/message.js";
 import type { ByeReason } from "../heartbeat/protocol/message.js";
 import type { SessionJournal } from "../heartbeat/session/journal.js";
@@ -375,9 +376,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   #beatsFor(sendEveryMs: number): BeatSettings {
     const present = this.#beats.get(sendEveryMs);
     if (present !== undefined) return present;
-    const { beats } = this.#settings;
-    const idleMs = Math.max(beats.idleMs, sendEveryMs === 0 ? 0 : sendEveryMs + beats.intervalMs);
-    const settings = { ...beats, idleMs };
+    const settings = patientWith(this.#settings.beats, sendEveryMs);
     if (this.#beats.size < mostSettings) this.#beats.set(sendEveryMs, settings);
     return settings;
   }

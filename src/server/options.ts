@@ -4,7 +4,7 @@ import type { BeatSettings } from "../heartbeat/engine/engine.js";
 import { beatSettings, type Wanted } from "../heartbeat/engine/settings.js";
 import { limits } from "../heartbeat/protocol/message.js";
 import type { SessionStore } from "../heartbeat/session/journal.js";
-import { defaultBounds, type QueueBounds } from "../heartbeat/session/outbox.js";
+import { type QueueBounds, queueBounds } from "../heartbeat/session/outbox.js";
 import { systemClock } from "../kernel/clock.js";
 import { durationMs } from "../plan/duration.js";
 import type { TimerClock } from "../time/clock.js";
@@ -22,7 +22,7 @@ export interface HeartbeatServerOptions {
   readonly maxSessions?: number;
   /** Connections at a time that have not said hello yet. Default 10 000. */
   readonly maxGreetings?: number;
-  /** Beats a second that a session has answered, in bursts of four times as many. Default 10. */
+  /** Beats a second that a session has answered, in bursts of 40. Default 10. */
   readonly beatsPerSecond?: number;
   /** The longest message that is taken, in bytes. Default 1 MiB, which is also the most. */
   readonly maxPayload?: number;
@@ -77,7 +77,7 @@ export function serverSettings(options: HeartbeatServerOptions): ServerSettings 
     maxGreetings: options.maxGreetings ?? 10_000,
     beatEveryMs: 1_000 / beatsPerSecond,
     maxPayload,
-    bounds: { ...defaultBounds, ...options.queue },
+    bounds: queueBounds(options.queue),
     clock: options.clock ?? systemClock,
   };
 }

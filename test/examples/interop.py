@@ -1,14 +1,27 @@
-"""Drives examples/python/deadpeer_client.py against a server, step by step, and prints what happens. Arguments: folder, port, CA or -."""
+"""Drives the clients of examples/python against a server, step by step, and prints what happens. Arguments: the folder, how (tcp, tls,
+udp with a key, udp with a key from tcp), the port of the stream, that of datagrams, and the CA."""
 
 import ssl
 import sys
 
-folder, port, ca = sys.argv[1:4]
+folder, how, port, udp_port, ca = sys.argv[1:6]
 sys.path.insert(0, folder)
 from deadpeer_client import Client, ConnectionLost  # noqa: E402
+from deadpeer_datagrams import DatagramClient  # noqa: E402
 
-context = None if ca == "-" else ssl.create_default_context(cafile=ca)
-client = Client("localhost", int(port), context=context, idle=0.2, interval=0.2)
+times = {"idle": 0.2, "interval": 0.2}
+
+
+def new_client():
+    if how == "udp with a key":
+        return DatagramClient("127.0.0.1", int(udp_port), key=bytes([7] * 32), **times)
+    if how == "udp with a key from tcp":
+        return DatagramClient("127.0.0.1", int(udp_port), greet=("127.0.0.1", int(port)), **times)
+    context = ssl.create_default_context(cafile=ca) if how == "tls" else None
+    return Client("localhost", int(port), context=context, **times)
+
+
+client = new_client()
 heard = []
 client.on_data = lambda payload: heard.append(payload.decode())
 loads = []
@@ -35,7 +48,7 @@ print("connected again", client.session.hex(), client.resumed)
 client.run(10, lambda: "meanwhile" in heard and not client.waiting)
 print("heard", *heard)
 client.goodbye()
-stranger = Client("localhost", int(port), context=context)
+stranger = new_client()
 stranger.session, stranger.token = client.session, bytes(32)
 try:
     stranger.connect()

@@ -11,8 +11,8 @@ import { checkout } from "../support/checkout.js";
 const needsPython = spawnSync("python3", ["--version"]).error === undefined ? false : "needs python3";
 
 describe("the client in Python", { skip: needsPython, timeout: 60_000 }, () => {
-  for (const transport of ["tcp", "tls"] as const)
-    test(`speaks with a HeartbeatServer over ${transport}: hello, beats, data, resume, bye`, async () => {
+  for (const how of ["tcp", "tls", "udp with a key", "udp with a key from tcp"] as const)
+    test(`speaks with a HeartbeatServer over ${how}: hello, beats, data, resume, bye`, async () => {
       const folder = mkdtempSync(join(tmpdir(), "deadpeer-python-"));
       const certificate = selfSigned();
       writeFileSync(join(folder, "ca.pem"), certificate.cert);
@@ -33,17 +33,18 @@ describe("the client in Python", { skip: needsPython, timeout: 60_000 }, () => {
         session.evict("a test");
         session.send("meanwhile");
       });
+      const where = { port: 0, host: "127.0.0.1" };
       const { port } =
-        transport === "tcp"
-          ? await server.listen({ port: 0, host: "127.0.0.1" })
-          : await server.listenTls({ port: 0, host: "127.0.0.1", tls: certificate });
-      const ca = transport === "tcp" ? "-" : join(folder, "ca.pem");
+        how === "tls" ? await server.listenTls({ ...where, tls: certificate }) : await server.listen(where);
+      const { port: udpPort } = await server.listenUdp({ ...where, key: Buffer.alloc(32, 7) });
       const python = spawn("python3", [
         "-B",
         `${checkout}test/examples/interop.py`,
         `${checkout}examples/python`,
+        how,
         String(port),
-        ca,
+        String(udpPort),
+        join(folder, "ca.pem"),
       ]);
       let output = "";
       python.stdout.on("data", (chunk) => (output += String(chunk)));

@@ -151,8 +151,9 @@ describe("adapters against real servers", { skip, timeout: 120_000 }, () => {
 
   test("a server that pauses for less than the budget is forgiven", async () => {
     servers.hang();
-    // Shorter than three intervals: whoever was heard just before the next question has no more time than that.
-    await sleep(4_000);
+    // Whoever was asked just before has three intervals, 4.5 s, to answer. On a busy machine each signal comes late, and so do the
+    // answers of forty programs that wake up together: that is theirs, and must not look like a false alarm.
+    await sleep(3_000);
     servers.goOn();
     assert.notDeepEqual(client.of("suspect"), []);
     await client.until("all are heard again", () => client.suspected().length === 0);

@@ -11,6 +11,11 @@ export interface BeatSettings {
    * promised to hear from it. null: nothing was promised.
    */
   readonly sendEveryMs: number | null;
+  /**
+   * The peer has promised to be heard this often, so it is not asked sooner: it may be finding out how long a silence the path bears.
+   * Idle is longer than that by the interval, at least. Default: 0, it has promised nothing.
+   */
+  readonly peerSendsEveryMs?: number;
   /** false: the peer sends beats of its own and answers none (as in AMQP), so there is nothing to ask it for. */
   readonly answers: boolean;
 }
@@ -176,10 +181,11 @@ export class HeartbeatEngine {
 
   /** When the peer has been silent for long enough to be asked, or to be suspected where it cannot be asked. */
   #askMs(): number {
-    const { idleMs, intervalMs, answers } = this.#settings;
+    const { idleMs, intervalMs, answers, peerSendsEveryMs = 0 } = this.#settings;
     if (!answers) return Math.max(this.#heardMs, this.#wokeMs) + idleMs;
     const distanceMs = this.#beatMs > this.#heardMs ? 0 : this.#beatMs + intervalMs;
-    return Math.max(this.#heardMs + this.#early(idleMs, spread), distanceMs, this.#awakeMs());
+    const silenceMs = Math.max(this.#early(idleMs, spread), peerSendsEveryMs);
+    return Math.max(this.#heardMs + silenceMs, distanceMs, this.#awakeMs());
   }
 
   /** When this side has to send something whether the peer is heard or not. */

@@ -52,6 +52,17 @@ function times(wanted: Wanted): Pick<BeatSettings, "idleMs" | "intervalMs" | "co
 }
 
 /**
+ * The settings for a peer that has promised to be heard so often: this side is patient for so long, and some time more.
+ *
+ * @param peerSendsEveryMs 0: it has promised nothing.
+ */
+export function patientWith(settings: BeatSettings, peerSendsEveryMs: number): BeatSettings {
+  if (peerSendsEveryMs === 0) return settings;
+  const idleMs = Math.max(settings.idleMs, peerSendsEveryMs + settings.intervalMs);
+  return { ...settings, idleMs, peerSendsEveryMs };
+}
+
+/**
  * @returns the same settings.
  * @throws DeadpeerError `bad-option` with the name of the one that cannot be.
  */

@@ -70,7 +70,7 @@ export class Delivery {
     return this.#received;
   }
 
-  /** @throws DeadpeerError `queue-full`. @returns false if it was dropped. */
+  /** @throws DeadpeerError `queue-full`; what the journal throws, and then nothing was given. @returns false if it was dropped. */
   push(payload: Uint8Array): boolean {
     const { journal, onDropped } = this.#options;
     const queued = this.outbox.push(payload, ({ sequence, payload: dropped }) => {
@@ -78,7 +78,12 @@ export class Delivery {
       onDropped(dropped);
     });
     if (!queued) return false;
-    journal?.pushed(payload);
+    try {
+      journal?.pushed(payload);
+    } catch (error) {
+      this.outbox.takeBack();
+      throw error;
+    }
     this.pump();
     return true;
   }

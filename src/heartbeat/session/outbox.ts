@@ -11,7 +11,31 @@ export interface QueueBounds {
   readonly policy: QueuePolicy;
 }
 
-export const defaultBounds: QueueBounds = { messages: 1_000, bytes: 8 * 2 ** 20, policy: "refuse" };
+const policies: readonly QueuePolicy[] = ["drop-oldest", "drop-newest", "refuse"];
+
+/**
+ * The bounds that were asked for; where nothing was, 1000 messages of 8 MiB, refuse.
+ *
+ * @throws DeadpeerError `bad-option`.
+ */
+export function queueBounds({
+  messages = 1_000,
+  bytes = 8 * 2 ** 20,
+  policy = "refuse",
+}: Partial<QueueBounds> = {}): QueueBounds {
+  for (const [name, bound] of [
+    ["messages", messages],
+    ["bytes", bytes],
+  ] as const)
+    if (!(Number.isSafeInteger(bound) && bound >= 1))
+      throw new DeadpeerError("bad-option", `queue.${name}: ${bound} is not a whole number above 0`);
+  if (!policies.includes(policy))
+    throw new DeadpeerError(
+      "bad-option",
+      `queue.policy: "${policy}" is none; write ${policies.map((one) => `"${one}"`).join(" or ")}`,
+    );
+  return { messages, bytes, policy };
+}
 
 export interface Outgoing {
   readonly sequence: number;
@@ -79,7 +103,9 @@ export class Outbox {
   push(payload: Uint8Array, dropped: (outgoing: Outgoing) => void): boolean {
     const { messages, bytes, policy } = this.#bounds;
     const fits = (): boolean => this.length < messages && this.#bytes + payload.length <= bytes;
-    if (policy === "drop-oldest") while (!fits() && this.#dropOldest(dropped));
+    // None goes in vain: only if there is room enough once they are gone.
+    if (policy === "drop-oldest" && this.#fitsBehindSent(payload))
+      while (!fits() && this.#dropOldest(dropped));
     if (!fits()) {
       if (policy === "refuse")
         throw new DeadpeerError(
@@ -92,6 +118,11 @@ export class Outbox {
     this.#queue.push(payload);
     this.#bytes += payload.length;
     return true;
+  }
+
+  /** What was pushed last, and not sent yet, was not given after all. */
+  takeBack(): void {
+    this.#bytes -= this.#queue.pop()?.length ?? 0;
   }
 
   /** The next one for the present connection; null: all are sent. */
@@ -139,6 +170,14 @@ export class Outbox {
     this.#acknowledged = 0;
     this.#underway = 0;
     this.#sent = 0;
+  }
+
+  /** Whether there is room for it beside what was sent already, and so has to stay. */
+  #fitsBehindSent(payload: Uint8Array): boolean {
+    const count = this.#sent - this.#acknowledged;
+    let bytes = payload.length;
+    for (let n = 0; n < count; n++) bytes += this.#queue[this.#first + n]?.length ?? 0;
+    return count < this.#bounds.messages && bytes <= this.#bounds.bytes;
   }
 
   #dropOldest(dropped: (outgoing: Outgoing) => void): boolean {

@@ -1,6 +1,18 @@
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { DeadpeerError } from "../../errors.js";
+import { FileLock } from "../../kernel/file-lock.js";
+import { libcProblem } from "../../kernel/libc.js";
 import type { KeptSession, SessionJournal, SessionStore } from "./journal.js";
 
 /** What lines can say: of the server, or of a session `s`. */
@@ -32,36 +44,52 @@ interface Mutable {
 const fewLines = 10_000;
 
 export interface SessionFileOptions {
+  /**
+   * true: each line is on the disk before the call returns (fdatasync), so that a loss of power loses nothing either; each message then
+   * waits for the disk. Default: false.
+   */
+  readonly sync?: boolean;
   /** Told in one line about a file that makes no sense. Default: a warning of the process. */
   readonly onProblem?: (problem: string) => void;
 }
 
 /**
  * Sessions in a file, one line of JSON for each thing that happens, written before the call that caused it returns. That survives the
- * end of a process, however sudden; what the system had not yet written to disk does not survive a loss of power. The file is
- * written anew when most of it is past. One process at a time may use it.
+ * end of a process, however sudden; what the system had not yet written to disk does not survive a loss of power, unless `sync` says so.
+ * The file is written anew when most of it is past. One process at a time has it, by a lock on `<path>.lock` that ends with the process;
+ * without koffi nothing can be locked, and whoever starts the processes has to see to it.
  *
  * @example new LongConnection({ to: "tls://hub.example:7443", store: new SessionFile("/var/lib/app/hub.session") })
  */
 export class SessionFile implements SessionStore {
   readonly path: string;
+  readonly #sync: boolean;
   readonly #onProblem: (problem: string) => void;
   readonly #sessions = new Map<string, Mutable>();
   #secret: string | null = null;
+  #lock: FileLock | null = null;
   #fd: number | null = null;
+  #bytes = 0;
   #lines = 0;
   /** From so many lines on the file is written anew. */
   #worthLines = fewLines;
 
-  constructor(path: string, { onProblem = warn }: SessionFileOptions = {}) {
+  constructor(path: string, { sync = false, onProblem = warn }: SessionFileOptions = {}) {
     this.path = path;
+    this.#sync = sync;
     this.#onProblem = onProblem;
   }
 
-  /** @throws DeadpeerError `syscall-failed` for a file that cannot be read or written. */
+  /** @throws DeadpeerError `file-in-use`; `syscall-failed` for a file that cannot be read or written. */
   load(): { secret: Uint8Array | null; sessions: KeptSession[] } {
-    this.#read();
-    this.#writeAnew();
+    this.#take();
+    try {
+      this.#read();
+      this.#writeAnew();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
     return {
       secret: this.#secret === null ? null : Buffer.from(this.#secret, "base64"),
       sessions: [...this.#sessions].map(([id, { name, received, acknowledged, queue }]) => ({
@@ -91,14 +119,36 @@ export class SessionFile implements SessionStore {
   }
 
   close(): void {
+    this.#closeFile();
+    this.#lock?.[Symbol.dispose]();
+    this.#lock = null;
+  }
+
+  #take(): void {
+    if (this.#lock !== null) return;
+    try {
+      mkdirSync(dirname(this.path), { recursive: true });
+      if (libcProblem() !== null) return;
+      this.#lock = FileLock.tryTake(`${this.path}.lock`);
+    } catch (error) {
+      throw error instanceof DeadpeerError ? error : fileError(error, "write", this.path);
+    }
+    if (this.#lock === null)
+      throw new DeadpeerError(
+        "file-in-use",
+        `${this.path} is in use, by another process or by this one; close the other first, or give each its own file`,
+      );
+  }
+
+  #closeFile(): void {
     if (this.#fd !== null) closeSync(this.#fd);
     this.#fd = null;
   }
 
   #happened(line: Line): void {
     if (this.#fd === null) return;
+    this.#append(this.#fd, line);
     this.#apply(line);
-    this.#write(this.#fd, [line]);
     if (this.#lines > this.#worthLines) this.#writeAnew();
   }
 
@@ -108,40 +158,54 @@ export class SessionFile implements SessionStore {
     return queued;
   }
 
-  #write(fd: number, lines: readonly Line[]): void {
-    if (lines.length === 0) return;
-    const bytes = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  #append(fd: number, line: Line): void {
     try {
-      for (let from = 0; from < bytes.length; ) from += writeSync(fd, bytes, from);
+      const length = writeLines(fd, this.#bytes, [line]);
+      if (this.#sync) fdatasyncSync(fd);
+      this.#bytes += length;
+      this.#lines++;
     } catch (error) {
+      // On a full disk half a line may be there, and the next one must not be joined to it.
+      try {
+        ftruncateSync(fd, this.#bytes);
+      } catch {
+        // The first error says more.
+      }
       throw fileError(error, "write", this.path);
     }
-    this.#lines += lines.length;
   }
 
   #writeAnew(): void {
     const draft = `${this.path}.new`;
+    let fd: number | null = null;
     try {
-      mkdirSync(dirname(this.path), { recursive: true });
-      const fd = openSync(draft, "w", 0o600);
-      this.#lines = 0;
-      this.#worthLines = Math.max(fewLines, 4 * (this.#sessions.size + this.#queued()));
-      this.#write(fd, [
-        ...(this.#secret === null ? [] : [{ secret: this.#secret }]),
-        ...[...this.#sessions].map(([s, { name, received, acknowledged, queue }]) => ({
-          s,
-          name,
-          in: received,
-          acked: acknowledged,
-          queue,
-        })),
-      ]);
+      fd = openSync(draft, "w", 0o600);
+      this.#bytes = writeLines(fd, 0, this.#everything());
+      // A name may reach the disk before what it names: after a loss of power the file would be empty.
+      fsyncSync(fd);
       renameSync(draft, this.path);
-      this.close();
-      this.#fd = fd;
+      if (this.#sync) syncFolder(dirname(this.path));
     } catch (error) {
-      throw error instanceof DeadpeerError ? error : fileError(error, "write", this.path);
+      if (fd !== null) closeSync(fd);
+      throw fileError(error, "write", this.path);
     }
+    this.#closeFile();
+    this.#fd = fd;
+    this.#lines = 0;
+    this.#worthLines = Math.max(fewLines, 4 * (this.#sessions.size + this.#queued()));
+  }
+
+  #everything(): Line[] {
+    return [
+      ...(this.#secret === null ? [] : [{ secret: this.#secret }]),
+      ...Array.from(this.#sessions, ([s, { name, received, acknowledged, queue }]) => ({
+        s,
+        name,
+        in: received,
+        acked: acknowledged,
+        queue,
+      })),
+    ];
   }
 
   #read(): void {
@@ -221,6 +285,23 @@ function checked(value: unknown): Line {
           line["queue"].every((payload) => typeof payload === "string"))));
   if (!fits) throw new RangeError("no line");
   return value as Line;
+}
+
+/** @returns how many bytes they are. */
+function writeLines(fd: number, at: number, lines: readonly Line[]): number {
+  const bytes = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  for (let from = 0; from < bytes.length; )
+    from += writeSync(fd, bytes, from, bytes.length - from, at + from);
+  return bytes.length;
+}
+
+function syncFolder(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function base64(bytes: Uint8Array): string {

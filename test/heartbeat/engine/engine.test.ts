@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { type BeatSettings, HeartbeatEngine, spread } from "../../../src/heartbeat/engine/engine.js";
+import { patientWith } from "../../../src/heartbeat/engine/settings.js";
 
 const settings: BeatSettings = {
   idleMs: 20_000,
@@ -71,6 +72,19 @@ describe("a heartbeat engine", () => {
       run(engine, nowMs, nowMs, (at) => beats.push(at));
     }
     assert.deepEqual(beats, [10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
+  });
+
+  test("a peer that has promised to be heard is not asked before, whatever the phase", () => {
+    for (const phase of [0, 0.5, 1]) {
+      const promised = patientWith(settings, 60_000);
+      const engine = new HeartbeatEngine(promised, { nowMs: 0, phase });
+      // The first beat of all comes at any time of its wait.
+      run(engine, 0, 65_000, (nowMs) => engine.heard(nowMs));
+      const { heardMs } = engine;
+      const [first = ""] = run(engine, heardMs, heardMs + 65_000);
+      assert.ok(Number.parseFloat(first) >= heardMs + 60_000, `${first} after ${heardMs}`);
+      assert.ok(Number.parseFloat(first) <= heardMs + 65_000, `${first} after ${heardMs}`);
+    }
   });
 
   test("any answer ends the suspicion", () => {
@@ -155,14 +169,20 @@ describe("a heartbeat engine", () => {
         count: fc.integer({ min: 1, max: 6 }),
         moreSendMs: fc.option(fc.integer({ min: 0, max: 60_000 }), { nil: null }),
         answers: fc.boolean(),
+        peerSendsEveryMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 90_000 })),
       })
-      .map(({ intervalMs, moreIdleMs, count, moreSendMs, answers }) => ({
-        intervalMs,
-        idleMs: intervalMs + moreIdleMs,
-        count,
-        sendEveryMs: moreSendMs === null ? null : intervalMs + moreSendMs,
-        answers,
-      }));
+      .map(({ intervalMs, moreIdleMs, count, moreSendMs, answers, peerSendsEveryMs }) =>
+        patientWith(
+          {
+            intervalMs,
+            idleMs: intervalMs + moreIdleMs,
+            count,
+            sendEveryMs: moreSendMs === null ? null : intervalMs + moreSendMs,
+            answers,
+          },
+          peerSendsEveryMs,
+        ),
+      );
     fc.assert(
       fc.property(
         anySettings,
@@ -172,7 +192,8 @@ describe("a heartbeat engine", () => {
           const engine = new HeartbeatEngine(chosen, { nowMs: 0, phase });
           const round = chosen.intervalMs * chosen.count;
           const deadlineMs = chosen.idleMs + round;
-          const earliestMs = chosen.answers ? chosen.idleMs * (1 - spread) + round : deadlineMs;
+          const askedMs = Math.max(chosen.idleMs * (1 - spread), chosen.peerSendsEveryMs ?? 0);
+          const earliestMs = chosen.answers ? askedMs + round : deadlineMs;
           let heardMs = 0;
           let wokeMs = Number.NEGATIVE_INFINITY;
           let beatMs = Number.NEGATIVE_INFINITY;
