@@ -190,7 +190,7 @@ class Bench implements AsyncDisposable {
       });
       // Accepted is what a process holds, which takes nginx a moment.
       for (let tries = 0; tries < 100; tries++) {
-        const [connection] = survey({ filter }).filter(({ settingsFrom }) => settingsFrom === "socket");
+        const connection = survey({ filter }).find(({ settingsFrom }) => settingsFrom === "socket");
         if (connection !== undefined) {
           const { keepalive: kept, userTimeoutMs } = connection;
           const got = JSON.stringify({ keepalive: kept, userTimeoutMs });
@@ -310,15 +310,17 @@ function figuresOf({ name, policy }: Phase, rounds: readonly ReadonlyMap<string,
   };
 }
 
+function spreadText({ median, min, max }: Spread, digits: number): string {
+  return `${median.toFixed(digits)} (${min.toFixed(digits)}..${max.toFixed(digits)})`;
+}
+
 function lineOf({ name, connections, touched, ...of }: PhaseFigures): string {
-  const text = ({ median, min, max }: Spread, digits: number): string =>
-    `${median.toFixed(digits)} (${min.toFixed(digits)}..${max.toFixed(digits)})`;
   return [
     name.padEnd(15),
-    text(of.perSecond, 0).padEnd(24),
-    text(of.ratio, 3).padEnd(22),
-    text(of.cpuUsPerConnection, 1).padEnd(20),
-    text(of.cpuRatio, 3).padEnd(22),
+    spreadText(of.perSecond, 0).padEnd(24),
+    spreadText(of.ratio, 3).padEnd(22),
+    spreadText(of.cpuUsPerConnection, 1).padEnd(20),
+    spreadText(of.cpuRatio, 3).padEnd(22),
     touched === null ? connections : `${connections}, ${touched} set by the policy`,
   ].join("  ");
 }
