@@ -5,7 +5,8 @@
 // Commands on stdin, one a line, each answered with one line of JSON on stdout:
 //   beat RATE SECONDS   RATE beats a second over all connections, spread evenly; 0: as fast as answers come
 //   listen SECONDS      only answers what the server sends by itself
-//   silence             answers nothing any more: the kernel goes on acknowledging, the program is dead to its peer
+//   silence             answers nothing any more: the kernel goes on acknowledging, the program is dead to its peer;
+//                       says of each connection its port and when it last sent a beat, in nanoseconds of CLOCK_MONOTONIC
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -273,7 +274,13 @@ static void run(long rate, double seconds, int beats) {
 static void be_silent(void) {
   silent = 1;
   struct pollfd input = {.fd = 0, .events = POLLIN};
-  printf("{}\n");
+  for (int i = 0; i < count; i++) {
+    struct sockaddr_in of;
+    socklen_t size = sizeof of;
+    if (getsockname(connections[i].fd, (struct sockaddr *)&of, &size) < 0) die("getsockname");
+    printf("%s[%u, \"%lld\"]", i == 0 ? "[" : ", ", ntohs(of.sin_port), (long long)connections[i].sent_ns);
+  }
+  printf("]\n");
   fflush(stdout);
   // What the server says meanwhile is read, so that no buffer fills up.
   while (poll(&input, 1, 0) == 0) {
