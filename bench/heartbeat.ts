@@ -1,7 +1,7 @@
 // What a beat costs a heartbeat server, an accept its processor time and a connection its memory, beside others that do the same;
 // and how late deadpeer's server notices that ten thousand clients were cut off at once.
 //
-//   npx tsc -p tsconfig.test.json && node .build/bench/heartbeat.js [--json] [--only deadpeer,ws] [connections] [seconds] [rounds]
+//   npx tsc -p tsconfig.test.json && node .build/bench/heartbeat.js [--json] [--only deadpeer,ws,detection] [connections] [seconds] [rounds]
 //
 // Needs root, iproute2, nftables, gcc, mosquitto and redis-server; installs its peers into bench/heartbeat/peers. Server on one core,
 // clients on the other, in a network namespace made and removed here, on Ctrl-C too. Before and after each server the C echo is
@@ -110,6 +110,8 @@ interface Detection {
   readonly mostMs: number;
   /** Given up by something else than their heartbeats. */
   readonly otherwise: number;
+  /** For how long, in all, the server could have run but something else had its core. */
+  readonly waitedMs: number;
 }
 
 class Bench {
@@ -208,6 +210,7 @@ class Bench {
         const { ended } = await answerOf(load, answers);
         if (ended > 0) throw new Error(`the server closed ${ended} connections`);
         const givenUp = lineOf(server, said);
+        const waitedBeforeMs = waitedMs(server.pid ?? 0);
         load.stdin.write("silence\n");
         const lastBeats = new Map(JSON.parse(await lineOf(load, answers)) as [port: number, atNs: string][]);
         const dropped =
@@ -216,7 +219,8 @@ class Bench {
         execFileSync("ip", [...nft, dropped]);
         try {
           const sessions = JSON.parse(await givenUp) as [number, string, number, string][];
-          return detectionOf(sessions, lastBeats);
+          const waited = waitedMs(server.pid ?? 0) - waitedBeforeMs;
+          return { ...detectionOf(sessions, lastBeats), waitedMs: waited };
         } finally {
           execFileSync("ip", [...nft, "delete table ip cut"]);
         }
@@ -255,7 +259,7 @@ class Bench {
 function detectionOf(
   sessions: readonly [port: number, atNs: string, dueMs: number, timer: string][],
   lastBeats: ReadonlyMap<number, string>,
-): Detection {
+): Omit<Detection, "waitedMs"> {
   const late = sessions
     .map(([port, atNs, dueMs]) => Number(BigInt(atNs) - BigInt(lastBeats.get(port) ?? 0)) / 1e6 - dueMs)
     .sort((a, b) => a - b);
@@ -313,6 +317,11 @@ function processorUs(pid: number): number {
   return readdirSync(`/proc/${pid}/task`)
     .map((tid) => Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "utf8").split(" ")[0]) / 1_000)
     .reduce((sum, us) => sum + us, 0);
+}
+
+/** Of the main thread, as schedstat has it. */
+function waitedMs(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e6;
 }
 
 function residentBytes(pid: number): number {
@@ -447,46 +456,57 @@ function ms(value: number): string {
   return `${value.toFixed(1)} ms`;
 }
 
-function printDetection({ p50Ms, p99Ms, leastMs, mostMs, otherwise }: Detection, connections: number): void {
+function printDetection(
+  { p50Ms, p99Ms, leastMs, mostMs, otherwise, waitedMs }: Detection,
+  connections: number,
+): void {
   console.log(
     `${connections} sessions cut off at once, given up late by: p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)} (goal: under 100 ms), ` +
-      `least ${ms(leastMs)}, most ${ms(mostMs)}; ${otherwise} not by their heartbeats`,
+      `least ${ms(leastMs)}, most ${ms(mostMs)}; ${otherwise} not by their heartbeats; the server waited ${ms(waitedMs)} for its core`,
   );
 }
 
 interface Options {
+  /** Servers; none: only detection. */
   readonly names: readonly string[];
+  readonly detects: boolean;
   readonly connections: number;
   readonly seconds: number;
   readonly rounds: number;
   readonly json: boolean;
 }
 
-async function run(bench: Bench, { names, connections, rounds, seconds, json }: Options): Promise<void> {
+async function run(
+  bench: Bench,
+  { names, detects, connections, rounds, seconds, json }: Options,
+): Promise<void> {
   const compared = new Map<string, Compared[]>(names.map((name) => [name, []]));
   const units: Compared[] = [];
   const detections: Detection[] = [];
   for (let round = 0; round < rounds; round++) {
-    let before = await bench.measure(unit);
+    let before = names.length === 0 ? null : await bench.measure(unit);
     for (const name of names) {
       const own = await bench.measure(contestants[name] as Contestant);
       const after = await bench.measure(unit);
-      compared.get(name)?.push({ own, around: [before, after] });
-      units.push({ own: after, around: [before, after] });
+      const around = [before ?? after, after] as const;
+      compared.get(name)?.push({ own, around });
+      units.push({ own: after, around });
       before = after;
       console.error(`round ${round + 1}: ${name}`);
     }
-    if (names.includes("deadpeer")) detections.push(await bench.detect());
+    if (detects) detections.push(await bench.detect());
   }
   const all = [figuresOf("C echo", units), ...names.map((name) => figuresOf(name, compared.get(name) ?? []))];
   if (json) {
     console.log(JSON.stringify({ connections, servers: all, detections }));
     return;
   }
-  console.log(
-    `${connections} connections, ${rounds} rounds of ${seconds} s: medians, and as ratios to the C echo around each (least..most)`,
-  );
-  print(all);
+  if (names.length > 0) {
+    console.log(
+      `${connections} connections, ${rounds} rounds of ${seconds} s: medians, and as ratios to the C echo around each (least..most)`,
+    );
+    print(all);
+  }
   const own = all.find(({ name }) => name === "deadpeer");
   const bare = all.find(({ name }) => name === "Node net echo");
   if (own !== undefined && bare !== undefined) printGoals(own, bare);
@@ -516,14 +536,15 @@ async function main(options: Options): Promise<void> {
 
 const words = process.argv.slice(2);
 const only = words.includes("--only") ? words[words.indexOf("--only") + 1]?.split(",") : undefined;
-const unknown = only?.find((name) => !Object.hasOwn(contestants, name));
-if (unknown !== undefined)
-  throw new Error(`there is no ${unknown}; there are ${Object.keys(contestants).join(", ")}`);
+const known = [...Object.keys(contestants), "detection"];
+const unknown = only?.find((name) => !known.includes(name));
+if (unknown !== undefined) throw new Error(`there is no ${unknown}; there are ${known.join(", ")}`);
 const [connections = 10_000, seconds = 3, rounds = 3] = words
   .filter((word) => /^\d+$/.test(word))
   .map(Number);
 await main({
   names: Object.keys(contestants).filter((name) => only === undefined || only.includes(name)),
+  detects: only?.includes("detection") ?? true,
   connections,
   seconds,
   rounds,
