@@ -1,10 +1,11 @@
-// What a beat costs a heartbeat server, and a connection its memory, beside others that do the same.
+// What a beat costs a heartbeat server, an accept its processor time and a connection its memory, beside others that do the same;
+// and how late deadpeer's server notices that ten thousand clients were cut off at once.
 //
-//   npx tsc -p tsconfig.test.json && node .build/bench/heartbeat.js [--json] [--only net,ws] [connections] [seconds]
+//   npx tsc -p tsconfig.test.json && node .build/bench/heartbeat.js [--json] [--only deadpeer,ws,detection] [connections] [seconds] [rounds]
 //
-// Needs root, iproute2, gcc and mosquitto; installs its peers into bench/heartbeat/peers. Server on one core, clients on the other,
-// in a network namespace made and removed here. Around each server the C echo is measured, and its cost is the unit: these machines'
-// speed drifts by more than what is compared.
+// Needs root, iproute2, nftables, gcc, mosquitto and redis-server; installs its peers into bench/heartbeat/peers. Server on one core,
+// clients on the other, in a network namespace made and removed here, on Ctrl-C too. Before and after each server the C echo is
+// measured, and its cost is the unit: these machines' speed drifts by more than what is compared.
 import { newOwnedName } from "../src/kernel/owned-names.js";
 import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,6 +21,11 @@ import { clientBytes } from "./heartbeat/client-bytes.js";
 const source = fileURLToPath(new URL("../../bench/heartbeat", import.meta.url));
 const peers = join(source, "peers");
 const compiled = fileURLToPath(new URL("heartbeat", import.meta.url));
+/** The program itself, from the package of this processor's: what npm's `bun` puts before it comes from an install script. */
+const bun = join(
+  peers,
+  `node_modules/@oven/bun-linux-${process.arch === "arm64" ? "aarch64" : "x64"}/bin/bun`,
+);
 const rate = 20_000;
 const port = 7_040;
 
@@ -34,13 +40,18 @@ interface Contestant {
 
 const node = [process.execPath, "--expose-gc"];
 
+const unit: Contestant = {
+  protocol: "raw",
+  command: (folder) => [join(folder, "echo"), String(port)],
+  mute: true,
+};
+
 const contestants: Readonly<Record<string, Contestant>> = {
-  "C echo": { protocol: "raw", command: (folder) => [join(folder, "echo"), String(port)], mute: true },
   "Node net echo": { protocol: "raw", command: () => [...node, join(peers, "net.js"), String(port)] },
   deadpeer: { protocol: "deadpeer", command: () => [...node, join(compiled, "deadpeer.js"), String(port)] },
   "Bun WebSocket": {
     protocol: "websocket",
-    command: () => [join(peers, "node_modules/.bin/bun"), join(peers, "bun.js"), String(port)],
+    command: () => [bun, join(peers, "bun.js"), String(port)],
   },
   mosquitto: {
     protocol: "mqtt",
@@ -73,29 +84,43 @@ const contestants: Readonly<Record<string, Contestant>> = {
   },
 };
 
-interface Figures {
-  readonly name: string;
+/** Of one server, once. */
+interface Measured {
   /** The server's processor time for each beat, at `rate` beats a second. */
   readonly usAtRate: number;
-  /** The same as a share of what the C echo took just before and after. */
-  readonly ratioAtRate: number;
   readonly beatsAtRate: number;
+  /** null where the server beats by itself. */
   readonly usFlatOut: number | null;
-  readonly ratioFlatOut: number | null;
   readonly beatsFlatOut: number | null;
+  /** The server's processor time for each connection until it is greeted. */
+  readonly usAccept: number;
   readonly acceptsPerSecond: number;
   /** What the process holds more for each connection: right after connecting, and after the load. */
-  readonly bytesConnected: number | null;
-  readonly bytesLoaded: number | null;
+  readonly bytesConnected: number;
+  readonly bytesLoaded: number;
 }
 
-type Raw = Omit<Figures, "ratioAtRate" | "ratioFlatOut">;
+type Timed = "usAtRate" | "usFlatOut" | "usAccept";
+
+/** How late sessions are given up that were all cut off at once, in milliseconds; below zero: too early. */
+interface Detection {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly leastMs: number;
+  readonly mostMs: number;
+  /** Given up by something else than their heartbeats. */
+  readonly otherwise: number;
+  /** For how long, in all, the server could have run but something else had its core. */
+  readonly waitedMs: number;
+}
 
 class Bench {
   readonly #namespace: string;
   readonly #folder: string;
   readonly #connections: number;
   readonly #seconds: number;
+  readonly #children = new Set<Child>();
+  #stopped = false;
 
   constructor(namespace: string, folder: string, connections: number, seconds: number) {
     this.#namespace = namespace;
@@ -104,21 +129,17 @@ class Bench {
     this.#seconds = seconds;
   }
 
-  async compare(name: string): Promise<Figures> {
-    const before = await this.measure("C echo");
-    const figures = await this.measure(name);
-    const after = await this.measure("C echo");
-    const unit = (of: "usAtRate" | "usFlatOut"): number => ((before[of] ?? 0) + (after[of] ?? 0)) / 2;
-    return {
-      ...figures,
-      ratioAtRate: figures.usAtRate / unit("usAtRate"),
-      ratioFlatOut: figures.usFlatOut === null ? null : figures.usFlatOut / unit("usFlatOut"),
-    };
+  get stopped(): boolean {
+    return this.#stopped;
   }
 
-  async measure(name: string): Promise<Raw> {
-    const contestant = contestants[name];
-    if (contestant === undefined) throw new Error(`there is no ${name}`);
+  /** Whoever waits for one of them then learns that it has ended. */
+  stop(): void {
+    this.#stopped = true;
+    for (const child of this.#children) child.kill("SIGKILL");
+  }
+
+  async measure(contestant: Contestant): Promise<Measured> {
     const [server, said] = this.#start(0, contestant.command(this.#folder, this.#connections));
     const pid = server.pid ?? 0;
     try {
@@ -126,25 +147,25 @@ class Bench {
       const collect = async (): Promise<void> => {
         if (contestant.mute === true) return;
         server.kill("SIGUSR2");
-        await once(said, "line");
+        await lineOf(server, said);
       };
       await collect();
       const empty = residentBytes(pid);
-      const words = [contestant.protocol, String(port), String(this.#connections)];
-      if (contestant.protocol === "deadpeer") words.push(...clientBytes());
-      const [load, answers] = this.#start(1, [join(this.#folder, "load"), ...words]);
+      const beforeUs = processorUs(pid);
+      const [load, answers] = this.#start(1, this.#clients(contestant.protocol, 3_600_000));
       try {
+        const { seconds } = await answerOf(load, answers);
+        const usAccept = (processorUs(pid) - beforeUs) / this.#connections;
+        await collect();
+        const connected = residentBytes(pid);
         const ask = async (command: string): Promise<LoadAnswer> => {
           load.stdin.write(`${command}\n`);
           return await answerOf(load, answers);
         };
-        const { seconds } = await answerOf(load, answers);
-        await collect();
-        const connected = residentBytes(pid);
         const timed = async (command: string): Promise<{ us: number; beats: number }> => {
           const start = processorUs(pid);
           const { beats, ended, seconds: took } = await ask(command);
-          if (ended > 0) throw new Error(`${name} closed ${ended} connections`);
+          if (ended > 0) throw new Error(`the server closed ${ended} connections`);
           return { us: (processorUs(pid) - start) / beats, beats: beats / took };
         };
         // Warm before it counts.
@@ -156,28 +177,95 @@ class Bench {
         await collect();
         const each = (bytes: number): number => (bytes - empty) / this.#connections;
         return {
-          name,
           usAtRate: atRate.us,
           beatsAtRate: atRate.beats,
           usFlatOut: flatOut?.us ?? null,
           beatsFlatOut: flatOut?.beats ?? null,
+          usAccept,
           acceptsPerSecond: this.#connections / seconds,
           bytesConnected: each(connected),
           bytesLoaded: each(residentBytes(pid)),
         };
       } finally {
-        await end(load);
+        await this.#end(load);
       }
     } finally {
-      await end(server);
+      await this.#end(server);
     }
   }
 
+  /**
+   * Clients that beat and then are gone, program and network, at a moment that they themselves have noted. A session is due when its
+   * phase, idle time, interval and count say so, counted from its client's last beat.
+   */
+  async detect(): Promise<Detection> {
+    const words = [...node, join(compiled, "detection.js"), String(port), String(this.#connections)];
+    const [server, said] = this.#start(0, words);
+    try {
+      await lineOf(server, said);
+      const [load, answers] = this.#start(1, this.#clients("deadpeer", 1_000));
+      try {
+        await answerOf(load, answers);
+        load.stdin.write(`beat ${rate} 3\n`);
+        const { ended } = await answerOf(load, answers);
+        if (ended > 0) throw new Error(`the server closed ${ended} connections`);
+        const givenUp = lineOf(server, said);
+        const waitedBeforeMs = waitedMs(server.pid ?? 0);
+        load.stdin.write("silence\n");
+        const lastBeats = new Map(JSON.parse(await lineOf(load, answers)) as [port: number, atNs: string][]);
+        const dropped =
+          "add table ip cut; add chain ip cut in { type filter hook input priority 0; policy drop; }";
+        const nft = ["netns", "exec", this.#namespace, "nft"];
+        execFileSync("ip", [...nft, dropped]);
+        try {
+          const sessions = JSON.parse(await givenUp) as [number, string, number, string][];
+          const waited = waitedMs(server.pid ?? 0) - waitedBeforeMs;
+          return { ...detectionOf(sessions, lastBeats), waitedMs: waited };
+        } finally {
+          execFileSync("ip", [...nft, "delete table ip cut"]);
+        }
+      } finally {
+        await this.#end(load);
+      }
+    } finally {
+      await this.#end(server);
+    }
+  }
+
+  #clients(protocol: Contestant["protocol"], sendEveryMs: number): string[] {
+    const words = [join(this.#folder, "load"), protocol, String(port), String(this.#connections)];
+    return protocol === "deadpeer" ? [...words, ...clientBytes(sendEveryMs)] : words;
+  }
+
   #start(core: number, command: readonly string[]): [Child, Interface] {
+    if (this.#stopped) throw new Error("stopped");
     const words = ["netns", "exec", this.#namespace, "taskset", "-c", String(core), ...command];
     const child = spawn("ip", words, { stdio: ["pipe", "pipe", "inherit"], cwd: this.#folder });
+    // Words to one that was just ended.
+    child.stdin.on("error", () => {});
+    this.#children.add(child);
     return [child, createInterface(child.stdout)];
   }
+
+  async #end(child: Child): Promise<void> {
+    this.#children.delete(child);
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+function detectionOf(
+  sessions: readonly [port: number, atNs: string, dueMs: number, timer: string][],
+  lastBeats: ReadonlyMap<number, string>,
+): Omit<Detection, "waitedMs"> {
+  const late = sessions
+    .map(([port, atNs, dueMs]) => Number(BigInt(atNs) - BigInt(lastBeats.get(port) ?? 0)) / 1e6 - dueMs)
+    .sort((a, b) => a - b);
+  const at = (part: number): number => late[Math.floor((late.length - 1) * part)] ?? Number.NaN;
+  const otherwise = sessions.filter(([, , , timer]) => timer !== "heartbeat").length;
+  return { p50Ms: at(0.5), p99Ms: at(0.99), leastMs: at(0), mostMs: at(1), otherwise };
 }
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
@@ -189,24 +277,34 @@ interface LoadAnswer {
 }
 
 async function answerOf(load: Child, lines: Interface): Promise<LoadAnswer> {
-  const [line] = (await Promise.race([
-    once(lines, "line"),
-    once(load, "exit").then(() => {
-      throw new Error("the clients ended too early");
-    }),
-  ])) as [string];
-  return JSON.parse(line) as LoadAnswer;
+  return JSON.parse(await lineOf(load, lines)) as LoadAnswer;
+}
+
+async function lineOf(child: Child, lines: Interface): Promise<string> {
+  const settled = new AbortController();
+  const { signal } = settled;
+  try {
+    const [line] = (await Promise.race([
+      once(lines, "line", { signal }),
+      once(child, "exit", { signal }).then(() => {
+        throw new Error(`${child.spawnargs.slice(6).join(" ")} ended too early`);
+      }),
+    ])) as [string];
+    return line;
+  } finally {
+    settled.abort();
+  }
 }
 
 /** Until a server listens: ours say so, others are asked by the kernel's table of listeners. */
 async function listening(server: Child, { mute }: Contestant, said: Interface): Promise<void> {
   if (mute !== true) {
-    await once(said, "line");
+    await lineOf(server, said);
     return;
   }
   const hex = `:${port.toString(16).toUpperCase()} `;
   for (let tries = 0; tries < 500; tries++) {
-    if (server.exitCode !== null) throw new Error("the server ended too early");
+    if (server.exitCode !== null || server.signalCode !== null) throw new Error("the server ended too early");
     const table = readFileSync(`/proc/${server.pid}/net/tcp`, "utf8");
     if (table.split("\n").some((line) => line.includes(hex) && line.includes(" 0A "))) return;
     await sleep(20);
@@ -214,18 +312,16 @@ async function listening(server: Child, { mute }: Contestant, said: Interface): 
   throw new Error("the server does not listen");
 }
 
-async function end(child: Child): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, "exit");
-  child.kill("SIGKILL");
-  await ended;
-}
-
 /** Of all threads; schedstat counts nanoseconds where stat has ticks. */
 function processorUs(pid: number): number {
   return readdirSync(`/proc/${pid}/task`)
     .map((tid) => Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "utf8").split(" ")[0]) / 1_000)
     .reduce((sum, us) => sum + us, 0);
+}
+
+/** Of the main thread, as schedstat has it. */
+function waitedMs(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e6;
 }
 
 function residentBytes(pid: number): number {
@@ -242,57 +338,215 @@ function mosquittoConfig(folder: string): string {
 function prepare(folder: string): void {
   for (const program of ["echo", "load"])
     execFileSync("gcc", ["-D_GNU_SOURCE", "-O2", "-o", join(folder, program), join(source, `${program}.c`)]);
-  if (!existsSync(join(peers, "node_modules/.bin/bun")))
-    execFileSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+  if (!existsSync(bun))
+    execFileSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
       cwd: peers,
       stdio: ["ignore", 2, 2],
     });
 }
 
-async function main(names: readonly string[], numbers: readonly number[], json: boolean): Promise<void> {
-  const [connections = 10_000, seconds = 5] = numbers;
+/** Middle, least and most. */
+interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+function spreadOf(figures: readonly number[]): Spread {
+  const sorted = figures.toSorted((a, b) => a - b);
+  const at = (index: number): number => sorted[index] ?? Number.NaN;
+  return { median: at(Math.floor(sorted.length / 2)), min: at(0), max: at(sorted.length - 1) };
+}
+
+/** A server, and the C echo before and after it. */
+interface Compared {
+  readonly own: Measured;
+  readonly around: readonly [Measured, Measured];
+}
+
+/** Medians over the rounds; ratios are to the C echo around the same measurement. */
+interface Figures {
+  readonly name: string;
+  readonly atRate: Cost;
+  readonly flatOut: Cost | null;
+  readonly accept: Cost;
+  readonly acceptsPerSecond: number;
+  readonly bytesConnected: number;
+  readonly bytesLoaded: number;
+}
+
+interface Cost {
+  readonly us: number;
+  readonly ratio: Spread;
+}
+
+function figuresOf(name: string, rounds: readonly Compared[]): Figures {
+  const middle = (take: (own: Measured) => number): number =>
+    spreadOf(rounds.map(({ own }) => take(own))).median;
+  const cost = (of: Timed): Cost => ({
+    us: middle((own) => own[of] ?? Number.NaN),
+    ratio: spreadOf(
+      rounds.map(({ own, around: [before, after] }) => {
+        const unitUs = ((before[of] ?? Number.NaN) + (after[of] ?? Number.NaN)) / 2;
+        return (own[of] ?? Number.NaN) / unitUs;
+      }),
+    ),
+  });
+  return {
+    name,
+    atRate: cost("usAtRate"),
+    flatOut: rounds.every(({ own }) => own.usFlatOut !== null) ? cost("usFlatOut") : null,
+    accept: cost("usAccept"),
+    acceptsPerSecond: middle((own) => own.acceptsPerSecond),
+    bytesConnected: middle((own) => own.bytesConnected),
+    bytesLoaded: middle((own) => own.bytesLoaded),
+  };
+}
+
+function costText(cost: Cost | null): string {
+  if (cost === null) return "-";
+  const { median, min, max } = cost.ratio;
+  return `${cost.us.toFixed(1)} us, ${median.toFixed(2)} (${min.toFixed(2)}..${max.toFixed(2)})`;
+}
+
+function kib(bytes: number): string {
+  return (bytes / 1_024).toFixed(1);
+}
+
+function print(all: readonly Figures[]): void {
+  const head = [
+    "beat at 20 000/s",
+    "beat flat out",
+    "accept and greeting",
+    "accepts/s",
+    "KiB each",
+    "loaded",
+  ];
+  const widths = [26, 26, 28, 9, 8, 6];
+  const row = (name: string, cells: readonly string[]): string =>
+    [name.padEnd(14), ...cells.map((cell, index) => cell.padEnd(widths[index] ?? 0))].join("  ").trimEnd();
+  console.log(row("", head));
+  for (const { name, atRate, flatOut, accept, acceptsPerSecond, bytesConnected, bytesLoaded } of all)
+    console.log(
+      row(name, [
+        costText(atRate),
+        costText(flatOut),
+        costText(accept),
+        acceptsPerSecond.toFixed(0),
+        kib(bytesConnected),
+        kib(bytesLoaded),
+      ]),
+    );
+}
+
+/** What the project has promised itself, against the bare echo of the same run. */
+function printGoals(own: Figures, bare: Figures): void {
+  const against = (of: (figures: Figures) => number): string => (of(own) / of(bare)).toFixed(2);
+  console.log(
+    [
+      `deadpeer against the bare Node echo: a beat at 20 000/s ${against(({ atRate }) => atRate.ratio.median)}`,
+      `flat out ${against(({ flatOut }) => flatOut?.ratio.median ?? Number.NaN)} (goal: 1.1)`,
+      `an accept ${against(({ accept }) => accept.ratio.median)} (goal: 1.2)`,
+      `${kib(own.bytesConnected - bare.bytesConnected)} KiB more a connection, ${kib(own.bytesLoaded - bare.bytesLoaded)} after load (goal: 1)`,
+    ].join(", "),
+  );
+}
+
+function ms(value: number): string {
+  return `${value.toFixed(1)} ms`;
+}
+
+function printDetection(
+  { p50Ms, p99Ms, leastMs, mostMs, otherwise, waitedMs }: Detection,
+  connections: number,
+): void {
+  console.log(
+    `${connections} sessions cut off at once, given up late by: p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)} (goal: under 100 ms), ` +
+      `least ${ms(leastMs)}, most ${ms(mostMs)}; ${otherwise} not by their heartbeats; the server waited ${ms(waitedMs)} for its core`,
+  );
+}
+
+interface Options {
+  /** Servers; none: only detection. */
+  readonly names: readonly string[];
+  readonly detects: boolean;
+  readonly connections: number;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly json: boolean;
+}
+
+async function run(
+  bench: Bench,
+  { names, detects, connections, rounds, seconds, json }: Options,
+): Promise<void> {
+  const compared = new Map<string, Compared[]>(names.map((name) => [name, []]));
+  const units: Compared[] = [];
+  const detections: Detection[] = [];
+  for (let round = 0; round < rounds; round++) {
+    let before = names.length === 0 ? null : await bench.measure(unit);
+    for (const name of names) {
+      const own = await bench.measure(contestants[name] as Contestant);
+      const after = await bench.measure(unit);
+      const around = [before ?? after, after] as const;
+      compared.get(name)?.push({ own, around });
+      units.push({ own: after, around });
+      before = after;
+      console.error(`round ${round + 1}: ${name}`);
+    }
+    if (detects) detections.push(await bench.detect());
+  }
+  const all = [figuresOf("C echo", units), ...names.map((name) => figuresOf(name, compared.get(name) ?? []))];
+  if (json) {
+    console.log(JSON.stringify({ connections, servers: all, detections }));
+    return;
+  }
+  if (names.length > 0) {
+    console.log(
+      `${connections} connections, ${rounds} rounds of ${seconds} s: medians, and as ratios to the C echo around each (least..most)`,
+    );
+    print(all);
+  }
+  const own = all.find(({ name }) => name === "deadpeer");
+  const bare = all.find(({ name }) => name === "Node net echo");
+  if (own !== undefined && bare !== undefined) printGoals(own, bare);
+  for (const detection of detections) printDetection(detection, connections);
+}
+
+async function main(options: Options): Promise<void> {
   const namespace = newOwnedName("lab");
   const folder = mkdtempSync(join(tmpdir(), "dp-bench-"));
+  const bench = new Bench(namespace, folder, options.connections, options.seconds);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => bench.stop());
   execFileSync("ip", ["netns", "add", namespace]);
   try {
     prepare(folder);
     execFileSync("ip", ["-n", namespace, "link", "set", "lo", "up"]);
     const sysctls = ["net.ipv4.ip_local_port_range=10000 65000", "net.ipv4.tcp_congestion_control=reno"];
     execFileSync("ip", ["netns", "exec", namespace, "sysctl", "-qw", ...sysctls, "net.core.somaxconn=4096"]);
-    const bench = new Bench(namespace, folder, connections, seconds);
-    const all: Figures[] = [];
-    if (!json) console.log(`${connections} connections, ${seconds} s each; C echo around each server is 1`);
-    for (const name of names) {
-      const figures = await bench.compare(name);
-      all.push(figures);
-      if (!json) console.log(lineOf(figures));
-    }
-    if (json) console.log(JSON.stringify(all));
+    await run(bench, options);
+  } catch (error) {
+    if (!bench.stopped) throw error;
+    process.exitCode = 130;
   } finally {
     execFileSync("ip", ["netns", "delete", namespace]);
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function us(value: number | null, ratio: number | null): string {
-  return value === null || ratio === null ? "-" : `${value.toFixed(1)} us (${ratio.toFixed(2)})`;
-}
-
-function kib(bytes: number | null): string {
-  return bytes === null ? "-" : (bytes / 1_024).toFixed(1);
-}
-
-function lineOf(of: Figures): string {
-  return [
-    `${of.name}: at ${Math.round(of.beatsAtRate)}/s ${us(of.usAtRate, of.ratioAtRate)}`,
-    `flat out ${us(of.usFlatOut, of.ratioFlatOut)}${of.beatsFlatOut === null ? "" : ` ${Math.round(of.beatsFlatOut)}/s`}`,
-    `KiB a connection ${kib(of.bytesConnected)}, after load ${kib(of.bytesLoaded)}`,
-    `${Math.round(of.acceptsPerSecond)} accepts/s`,
-  ].join(", ");
-}
-
 const words = process.argv.slice(2);
 const only = words.includes("--only") ? words[words.indexOf("--only") + 1]?.split(",") : undefined;
-const chosen = Object.keys(contestants).filter((name) => only === undefined || only.includes(name));
-const numbers = words.filter((word) => /^\d+$/.test(word)).map(Number);
-await main(chosen, numbers, words.includes("--json"));
+const known = [...Object.keys(contestants), "detection"];
+const unknown = only?.find((name) => !known.includes(name));
+if (unknown !== undefined) throw new Error(`there is no ${unknown}; there are ${known.join(", ")}`);
+const [connections = 10_000, seconds = 3, rounds = 3] = words
+  .filter((word) => /^\d+$/.test(word))
+  .map(Number);
+await main({
+  names: Object.keys(contestants).filter((name) => only === undefined || only.includes(name)),
+  detects: only?.includes("detection") ?? true,
+  connections,
+  seconds,
+  rounds,
+  json: words.includes("--json"),
+});

@@ -1,4 +1,4 @@
-// The real programs that tests are held against, from Debian's packages.
+// The real programs that tests and benches are held against, from Debian's packages.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { run } from "./tools.js";
@@ -33,6 +33,9 @@ const needed = [
   ["tshark", "tshark"],
   ["chromium", "chromium"],
   ["xmllint", "libxml2-utils"],
+  // Of the benches.
+  ["wrk", "wrk"],
+  ["/usr/lib/libkeepalive.so.0", "libkeepalive0"],
 ];
 
 const have = (program) =>
