@@ -1,8 +1,6 @@
-import { detectionTimes, type Regime } from "../plan/model.js";
-import { type Plan, planDetection } from "../plan/planner.js";
-import type { Settings } from "../plan/settings.js";
 import type { Evidence, TcpFigures } from "../verdict/evidence.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
+import { type BetterSettings, betterThan } from "./better.js";
 import type { Side } from "./events.js";
 import type { Flow } from "./flow.js";
 import type { Half } from "./half.js";
@@ -22,15 +20,6 @@ export interface CaptureSpan {
 export interface EndingProof {
   /** The last sign of life first, then what went unanswered, then what ended the connection. */
   readonly frames: readonly number[];
-}
-
-/** What settings made for a time to detect would have done. */
-export interface BetterSettings {
-  readonly settings: Settings;
-  /** How long after the last sign of life they would have noticed. */
-  readonly noticedAfterMs: number;
-  /** How much sooner than it was noticed. */
-  readonly earlierMs: number;
 }
 
 /** Why a connection ended, as the capture shows it, seen from the side that noticed. */
@@ -250,25 +239,4 @@ function verdictOn(ending: Ending, span: CaptureSpan): CaptureVerdict {
 function stillTrying({ sentence }: Verdict): string {
   const [happened = sentence] = sentence.split(/; [^;]* ended (?:the connection|it)\.$/);
   return `${happened.replace(/\.$/, "")}. When it was given up the capture does not show.`;
-}
-
-/** What the documents plan for. */
-const betterWithin = "35s";
-
-let betterPlan: Plan | null = null;
-
-function betterThan({ state, regime, detectedAfterMs }: Verdict): BetterSettings | null {
-  if (detectedAfterMs === null || (state !== "silent" && state !== "unresponsive")) return null;
-  betterPlan ??= planDetection({ detectWithin: betterWithin });
-  const { settings } = betterPlan;
-  const noticedAfterMs = regimeTime(settings, regime);
-  if (noticedAfterMs === null || noticedAfterMs >= detectedAfterMs) return null;
-  return { settings, noticedAfterMs, earlierMs: detectedAfterMs - noticedAfterMs };
-}
-
-function regimeTime(settings: Settings, regime: Regime): number | null {
-  const times = detectionTimes(settings);
-  if (regime === "idle") return times.idleMs;
-  if (regime === "zero-window") return times.zeroWindowMs;
-  return regime === "connecting" ? times.connectingMs : times.sendingMs;
 }
