@@ -83,9 +83,9 @@ export class Analysis implements PacketSink {
     else this.#skip("not TCP");
   }
 
-  /** Tells of all flows that are still at hand, in the order of their first frames. */
-  end(): void {
-    for (const flow of this.#flows.inOrder()) this.#take(flow, this.events);
+  /** All flows that are still at hand at the end and were not told of, in the order of their first frames. */
+  left(): Iterable<Flow> {
+    return this.#flows.inOrder();
   }
 
   #tcp(bytes: Uint8Array, end: number, ipStart: number): void {

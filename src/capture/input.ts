@@ -5,16 +5,31 @@ import type { CaptureReader, Problem } from "./reader.js";
 export type CaptureSource = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /**
+ * What to wait for before more flows are told of; null: nothing. Whoever writes them lets a slow reader hold everything up, instead
+ * of keeping for it what there may be no room for.
+ */
+export type Pace = () => Promise<unknown> | null;
+
+export const noPace: Pace = () => null;
+
+/**
  * Pours a source into a reader, through gunzip if it begins like a gzip file (RFC 1952 section 2.3.1). Reads no faster than the
  * reader takes.
  *
  * @returns what was wrong with the end of the input.
  * @throws DeadpeerError `bad-capture`; whatever the source throws.
  */
-export async function pour(source: CaptureSource, reader: CaptureReader): Promise<Problem[]> {
+export async function pour(
+  source: CaptureSource,
+  reader: CaptureReader,
+  pace: Pace = noPace,
+): Promise<Problem[]> {
   const intake = new Intake(reader);
   try {
-    for await (const chunk of source instanceof Uint8Array ? [source] : source) await intake.push(chunk);
+    for await (const chunk of source instanceof Uint8Array ? [source] : source) {
+      await intake.push(chunk);
+      await pace();
+    }
     return await intake.end();
   } finally {
     intake.close();

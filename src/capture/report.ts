@@ -1,6 +1,6 @@
 import { formatIpv4, formatIpv6 } from "../kernel/addresses.js";
 import { findEnding, type CaptureVerdict, type CaptureSpan } from "./ending.js";
-import { type EventLog, type FlowEvent, milliseconds } from "./events.js";
+import { type EventTaker, type FlowEvent, milliseconds } from "./events.js";
 import type { Flow } from "./flow.js";
 import { type Inferred, inferFrom } from "./inferred.js";
 
@@ -9,8 +9,8 @@ export interface FlowEndpoint {
   readonly port: number;
 }
 
-/** One TCP connection as a capture shows it: an element of `explain --json`. */
-export interface FlowReport {
+/** One TCP connection as a capture shows it, but for its events. */
+export interface FlowSummary {
   /** Who sent the first frame that was seen. */
   readonly a: FlowEndpoint;
   readonly b: FlowEndpoint;
@@ -21,13 +21,28 @@ export interface FlowReport {
   /** When that was, since the capture's first frame. */
   readonly startedMs: number;
   readonly frames: number;
-  readonly events: readonly FlowEvent[];
   readonly inferred: Inferred;
   /** null: nothing ended, as far as the capture shows. */
   readonly verdict: CaptureVerdict | null;
 }
 
-export function reportOf(flow: Flow, events: EventLog, span: CaptureSpan): FlowReport {
+/** One TCP connection as a capture shows it: an element of `explain --json`. */
+export interface FlowReport extends FlowSummary {
+  readonly events: readonly FlowEvent[];
+}
+
+/** A flow's events, to be asked for while the flow is told of and not later. */
+export interface FlowEvents {
+  tell(take: EventTaker): void;
+}
+
+/** In the order in which `explain --json` shows the fields. */
+export function withEvents(summary: FlowSummary, events: readonly FlowEvent[]): FlowReport {
+  const { inferred, verdict, ...before } = summary;
+  return { ...before, events, inferred, verdict };
+}
+
+export function summaryOf(flow: Flow, span: CaptureSpan): FlowSummary {
   const low = {
     address: textOf(flow.isIpv6, flow.low0, flow.low1, flow.low2, flow.low3),
     port: flow.ports >>> 16,
@@ -43,7 +58,6 @@ export function reportOf(flow: Flow, events: EventLog, span: CaptureSpan): FlowR
     firstFrame: flow.firstFrame,
     startedMs: milliseconds(flow.firstNs),
     frames: flow.frames,
-    events: events.read(flow.eventHead),
     inferred: inferFrom(flow),
     verdict: findEnding(flow, span),
   };

@@ -1,9 +1,9 @@
-import { explainCapture, type Explanation } from "../../capture/index.js";
+import type { Explanation } from "../../capture/index.js";
 import { DeadpeerError } from "../../errors.js";
 import { exitStatus } from "../exit.js";
 import { note } from "../note.js";
 import { keeping, openSource, type Source } from "./source.js";
-import { isWished, parseWish, type Wish } from "./wish.js";
+import { parseWish, type Wish } from "./wish.js";
 
 /** What commander makes of the command line. */
 export interface ExplainCommandOptions {
@@ -30,15 +30,8 @@ export async function run(file: string | undefined, options: ExplainCommandOptio
 
 async function reportIn(source: Source, wish: Wish, options: ExplainCommandOptions): Promise<Explanation> {
   if (options.json === true) {
-    const { JsonReport } = await import("./json.js");
-    const report = new JsonReport(process.stdout);
-    const explanation = await explainCapture(source.chunks, {
-      onFlow: (flow) => {
-        if (isWished(wish, flow)) report.add(flow);
-      },
-    });
-    report.end(explanation);
-    return explanation;
+    const { writeJson } = await import("./json.js");
+    return writeJson(source, wish, process.stdout);
   }
   if (options.html !== undefined) {
     const { writePage } = await import("./page.js");

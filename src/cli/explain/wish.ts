@@ -1,4 +1,4 @@
-import type { FlowReport } from "../../capture/index.js";
+import type { FlowSummary } from "../../capture/index.js";
 import { parsePort } from "../../host/port.js";
 import { wholeNumber } from "../whole-number.js";
 
@@ -19,7 +19,7 @@ export function parseWish(options: { all?: boolean; flow?: string; port?: string
   };
 }
 
-export function isWished({ firstFrame, port }: Wish, flow: FlowReport): boolean {
+export function isWished({ firstFrame, port }: Wish, flow: FlowSummary): boolean {
   if (firstFrame !== null && flow.firstFrame !== firstFrame) return false;
   return port === null || flow.a.port === port || flow.b.port === port;
 }
