@@ -83,10 +83,9 @@ export class Analysis implements PacketSink {
     else this.#skip("not TCP");
   }
 
-  /** Tells of all flows that are still at hand, in the order of their first frames. */
-  end(): void {
-    const flows = [...this.#flows.flows()].sort((one, other) => one.firstFrame - other.firstFrame);
-    for (const flow of flows) this.#take(flow, this.events);
+  /** All flows that are still at hand at the end and were not told of, in the order of their first frames. */
+  left(): Iterable<Flow> {
+    return this.#flows.inOrder();
   }
 
   #tcp(bytes: Uint8Array, end: number, ipStart: number): void {
@@ -127,7 +126,7 @@ export class Analysis implements PacketSink {
     }
     const { frame, timeNs } = this.#segment;
     const quotedB = this.#flows.sourceIsHigh !== flow.aIsHigh;
-    flow.icmp = { frame, timeNs, code, quotedB };
+    flow.report({ frame, timeNs, code, quotedB });
     flow.frames++;
     this.#watcher?.icmp(flow, this.#segment, code, !quotedB);
     this.#record(flow, mark.icmpUnreachable, !quotedB);
@@ -156,14 +155,15 @@ export class Analysis implements PacketSink {
     if (replaced !== null) this.#finish(replaced);
     const flow = this.#flows.add(replaced, frame, timeNs);
     this.#sinceSweep++;
-    if (this.#flows.size > roomyFlows && this.#sinceSweep * 2 > this.#flows.size) this.#sweep(timeNs, flow);
+    if (this.#flows.size > roomyFlows && this.#sinceSweep * 2 > this.#flows.size)
+      this.#sweep(timeNs, flow.index);
     return flow;
   }
 
-  #sweep(nowNs: number, opened: Flow): void {
+  #sweep(nowNs: number, opened: number): void {
     this.#sinceSweep = 0;
     for (const flow of this.#flows.flows()) {
-      if (flow === opened || !flow.closed || nowNs - flow.lastNs < settledNs) continue;
+      if (flow.index === opened || !flow.closed || nowNs - flow.lastNs < settledNs) continue;
       this.#finish(flow);
       this.#flows.remove(flow);
     }

@@ -1,8 +1,6 @@
-import { detectionTimes, type Regime } from "../plan/model.js";
-import { type Plan, planDetection } from "../plan/planner.js";
-import type { Settings } from "../plan/settings.js";
 import type { Evidence, TcpFigures } from "../verdict/evidence.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
+import { type BetterSettings, betterThan } from "./better.js";
 import type { Side } from "./events.js";
 import type { Flow } from "./flow.js";
 import type { Half } from "./half.js";
@@ -24,15 +22,6 @@ export interface EndingProof {
   readonly frames: readonly number[];
 }
 
-/** What settings made for a time to detect would have done. */
-export interface BetterSettings {
-  readonly settings: Settings;
-  /** How long after the last sign of life they would have noticed. */
-  readonly noticedAfterMs: number;
-  /** How much sooner than it was noticed. */
-  readonly earlierMs: number;
-}
-
 /** Why a connection ended, as the capture shows it, seen from the side that noticed. */
 export interface CaptureVerdict extends Verdict {
   /** The side that noticed: the other one is what the verdict is about. Text and diagrams of `explain` rely on it. */
@@ -44,13 +33,19 @@ export interface CaptureVerdict extends Verdict {
   readonly better: BetterSettings | null;
 }
 
+/** What a capture can show of all that evidence may be. */
+type CapturedEvidence = Pick<
+  Evidence,
+  "errno" | "peerFin" | "resetSeen" | "icmp" | "connecting" | "ageMs" | "regime" | "timer" | "figures"
+>;
+
 /** An ending before it is judged: who saw it, what it saw, by which frames. */
 interface Ending {
   readonly by: Side;
   readonly atNs: number;
   /** When the other side gave its last sign of life; null: never. */
   readonly heardNs: number | null;
-  readonly evidence: Omit<Evidence, "at" | "lastHeardMs">;
+  readonly evidence: CapturedEvidence;
   readonly frames: readonly number[];
   readonly givenUp: boolean;
   /** The evidence proves less than it would at a socket. */
@@ -232,16 +227,34 @@ function framesOf(heardFrame: number, silence: Silence | null): number[] {
 }
 
 function verdictOn(ending: Ending, span: CaptureSpan): CaptureVerdict {
-  const { by, atNs, heardNs, frames, givenUp } = ending;
+  const { by, atNs, heardNs, frames, givenUp, evidence } = ending;
+  // Here and below field by field: spreading takes V8 microseconds, reading what came of it some more, for each of a million endings.
   const verdict = judge({
-    ...ending.evidence,
     at: span.firstMs + atNs / 1e6,
     lastHeardMs: heardNs === null ? null : Math.max(0, atNs - heardNs) / 1e6,
+    errno: evidence.errno ?? null,
+    peerFin: evidence.peerFin ?? false,
+    resetSeen: evidence.resetSeen ?? false,
+    icmp: evidence.icmp ?? null,
+    connecting: evidence.connecting ?? false,
+    ageMs: evidence.ageMs ?? null,
+    regime: evidence.regime ?? null,
+    timer: evidence.timer ?? null,
+    figures: evidence.figures ?? null,
   });
   return {
-    ...verdict,
-    sentence: givenUp ? verdict.sentence : stillTrying(verdict),
+    state: verdict.state,
+    at: verdict.at,
+    lastHeardMs: verdict.lastHeardMs,
+    detectedAfterMs: verdict.detectedAfterMs,
+    regime: verdict.regime,
+    timer: verdict.timer,
+    errno: verdict.errno,
+    figures: verdict.figures,
     certainty: ending.likely === true ? "likely" : verdict.certainty,
+    couldAlsoBe: verdict.couldAlsoBe,
+    selfPausedMs: verdict.selfPausedMs,
+    sentence: givenUp ? verdict.sentence : stillTrying(verdict),
     by,
     givenUp,
     proof: { frames },
@@ -253,25 +266,4 @@ function verdictOn(ending: Ending, span: CaptureSpan): CaptureVerdict {
 function stillTrying({ sentence }: Verdict): string {
   const [happened = sentence] = sentence.split(/; [^;]* ended (?:the connection|it)\.$/);
   return `${happened.replace(/\.$/, "")}. When it was given up the capture does not show.`;
-}
-
-/** What the documents plan for. */
-const betterWithin = "35s";
-
-let betterPlan: Plan | null = null;
-
-function betterThan({ state, regime, detectedAfterMs }: Verdict): BetterSettings | null {
-  if (detectedAfterMs === null || (state !== "silent" && state !== "unresponsive")) return null;
-  betterPlan ??= planDetection({ detectWithin: betterWithin });
-  const { settings } = betterPlan;
-  const noticedAfterMs = regimeTime(settings, regime);
-  if (noticedAfterMs === null || noticedAfterMs >= detectedAfterMs) return null;
-  return { settings, noticedAfterMs, earlierMs: detectedAfterMs - noticedAfterMs };
-}
-
-function regimeTime(settings: Settings, regime: Regime): number | null {
-  const times = detectionTimes(settings);
-  if (regime === "idle") return times.idleMs;
-  if (regime === "zero-window") return times.zeroWindowMs;
-  return regime === "connecting" ? times.connectingMs : times.sendingMs;
 }

@@ -54,6 +54,9 @@ export interface FlowEvent {
   readonly from: Side;
 }
 
+/** Takes the events of a flow one by one; `kind` counts through `eventKinds`. */
+export type EventTaker = (frame: number, timeMs: number, kind: number, fromB: boolean) => void;
+
 const none = -1;
 
 /**
@@ -90,18 +93,24 @@ export class EventLog {
     return at;
   }
 
-  /** The events of the chain that begins at `head`. */
-  read(head: number): FlowEvent[] {
-    const events: FlowEvent[] = [];
+  /** Tells of the events of the chain that begins at `head`. */
+  tell(head: number, take: EventTaker): void {
     for (let at = head; at !== none; at = this.#next[at] as number) {
       const what = this.#what[at] as number;
       const frame = this.#frames[at] as number;
       const timeMs = milliseconds(this.#timesNs[at] as number);
-      const from = what < 0 ? "b" : "a";
-      for (let bit = 0; bit < eventKinds.length; bit++)
-        if ((what & (1 << bit)) !== 0)
-          events.push({ frame, timeMs, kind: eventKinds[bit] as EventKind, from });
+      // Bit by bit from the lowest one that is set; the topmost is the side.
+      for (let bits = what & 0x7fffffff; bits !== 0; bits &= bits - 1)
+        take(frame, timeMs, 31 - Math.clz32(bits & -bits), what < 0);
     }
+  }
+
+  /** The events of the chain that begins at `head`. */
+  read(head: number): FlowEvent[] {
+    const events: FlowEvent[] = [];
+    this.tell(head, (frame, timeMs, kind, fromB) =>
+      events.push({ frame, timeMs, kind: eventKinds[kind] as EventKind, from: fromB ? "b" : "a" }),
+    );
     return events;
   }
 

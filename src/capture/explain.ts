@@ -3,9 +3,9 @@ import { Analysis } from "./analysis.js";
 import { type EventLog, milliseconds } from "./events.js";
 import type { Flow } from "./flow.js";
 import type { FrameWatcher } from "./frames.js";
-import { type CaptureSource, pour } from "./input.js";
+import { type CaptureSource, noPace, type Pace, pour } from "./input.js";
 import { CaptureReader, type Problem } from "./reader.js";
-import { type FlowReport, reportOf } from "./report.js";
+import { type FlowEvents, type FlowReport, type FlowSummary, summaryOf, withEvents } from "./report.js";
 
 /** Packets that belong to no TCP flow. */
 export interface Skipped {
@@ -23,7 +23,7 @@ export interface Explanation {
   /** When the first frame was taken, milliseconds since 1970. */
   readonly startedAt: number;
   readonly durationMs: number;
-  /** In the order of their first frames; empty if they were given to `onFlow`. */
+  /** In the order of their first frames; empty if they were given to `onFlow` or `onSummary`. */
   readonly flows: readonly FlowReport[];
   /** Why the account may be incomplete. */
   readonly problems: readonly Problem[];
@@ -34,6 +34,10 @@ export interface ExplainOptions {
    * Takes each flow as soon as it is complete, instead of all of them at the end: for captures with more flows than fit into memory.
    */
   readonly onFlow?: (flow: FlowReport) => void;
+  /** The same for whoever has a quicker way with events than a list of objects; in place of `onFlow`. */
+  readonly onSummary?: (flow: FlowSummary, events: FlowEvents) => void;
+  /** Lets a slow reader of what is written about the flows hold everything up. */
+  readonly pace?: Pace;
   /** Is shown every frame that belongs to a flow. */
   readonly watcher?: FrameWatcher;
 }
@@ -51,17 +55,25 @@ export async function explainCapture(
   source: CaptureSource,
   options: ExplainOptions = {},
 ): Promise<Explanation> {
-  const found: { readonly firstFrame: number; readonly report: FlowReport }[] = [];
+  const found: FlowReport[] = [];
+  const { onFlow, onSummary, pace = noPace } = options;
+  const keep = (report: FlowReport): void => void found.push(report);
   const take = (flow: Flow, events: EventLog): void => {
     const span = { firstMs: reader.firstMs, lastNs: analysis.lastNs };
-    const report = reportOf(flow, events, span);
-    if (options.onFlow === undefined) found.push({ firstFrame: flow.firstFrame, report });
-    else options.onFlow(report);
+    const summary = summaryOf(flow, span);
+    if (onSummary === undefined) (onFlow ?? keep)(withEvents(summary, events.read(flow.eventHead)));
+    else onSummary(summary, { tell: (taker) => events.tell(flow.eventHead, taker) });
   };
   const analysis = new Analysis(take, options.watcher);
   const reader = new CaptureReader(analysis);
-  const problems = await pour(source, reader).catch((error: unknown) => [damageBehind(analysis, error)]);
-  analysis.end();
+  const problems = await pour(source, reader, pace).catch((error: unknown) => [
+    damageBehind(analysis, error),
+  ]);
+  for (const flow of analysis.left()) {
+    take(flow, analysis.events);
+    const wait = pace();
+    if (wait !== null) await wait;
+  }
   if (analysis.events.leftOut > 0)
     problems.push({
       code: "events-left-out",
@@ -74,7 +86,7 @@ export async function explainCapture(
     skippedFor,
     startedAt: reader.firstMs,
     durationMs: milliseconds(analysis.lastNs),
-    flows: found.sort((one, other) => one.firstFrame - other.firstFrame).map(({ report }) => report),
+    flows: found.sort((one, other) => one.firstFrame - other.firstFrame),
     problems,
   };
 }

@@ -7,5 +7,5 @@ export { type Frame, FrameKeeper, type FrameWatcher, type KeptFrames } from "./f
 export type { Inferred, InferredKeepalive, KeepaliveTraffic, Seen } from "./inferred.js";
 export { type CaptureSource, pour } from "./input.js";
 export { CaptureReader, type Problem } from "./reader.js";
-export type { FlowEndpoint, FlowReport } from "./report.js";
+export type { FlowEndpoint, FlowEvents, FlowReport, FlowSummary } from "./report.js";
 export { sequenceItems } from "./sequence.js";

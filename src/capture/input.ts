@@ -1,12 +1,16 @@
-import { constants, createGunzip, type Gunzip } from "node:zlib";
-import { DeadpeerError } from "../errors.js";
+import type { Inflater } from "./inflater.js";
 import type { CaptureReader, Problem } from "./reader.js";
 
 /** Bytes of a capture: a file's stream, stdin, or what is in memory already. */
 export type CaptureSource = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
-/** Output of gunzip in one piece: large enough that the pieces' seams cost nothing. */
-const inflatedChunkBytes = 256 * 1024;
+/**
+ * What to wait for before more flows are told of; null: nothing. Whoever writes them lets a slow reader hold everything up, instead
+ * of keeping for it what there may be no room for.
+ */
+export type Pace = () => Promise<unknown> | null;
+
+export const noPace: Pace = () => null;
 
 /**
  * Pours a source into a reader, through gunzip if it begins like a gzip file (RFC 1952 section 2.3.1). Reads no faster than the
@@ -15,10 +19,17 @@ const inflatedChunkBytes = 256 * 1024;
  * @returns what was wrong with the end of the input.
  * @throws DeadpeerError `bad-capture`; whatever the source throws.
  */
-export async function pour(source: CaptureSource, reader: CaptureReader): Promise<Problem[]> {
+export async function pour(
+  source: CaptureSource,
+  reader: CaptureReader,
+  pace: Pace = noPace,
+): Promise<Problem[]> {
   const intake = new Intake(reader);
   try {
-    for await (const chunk of source instanceof Uint8Array ? [source] : source) await intake.push(chunk);
+    for await (const chunk of source instanceof Uint8Array ? [source] : source) {
+      await intake.push(chunk);
+      await pace();
+    }
     return await intake.end();
   } finally {
     intake.close();
@@ -41,7 +52,11 @@ class Intake {
       bytes = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
       this.#head = bytes.length < 2 ? bytes : null;
       if (this.#head !== null) return;
-      if (bytes[0] === 0x1f && bytes[1] === 0x8b) this.#inflater = new Inflater(this.#reader);
+      if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
+        // Loaded only for what is compressed: zlib costs every start.
+        const { Inflater } = await import("./inflater.js");
+        this.#inflater = new Inflater(this.#reader);
+      }
     }
     if (this.#inflater === null) this.#reader.push(bytes);
     else await this.#inflater.push(bytes);
@@ -56,79 +71,5 @@ class Intake {
 
   close(): void {
     this.#inflater?.close();
-  }
-}
-
-/**
- * gunzip by hand: with a stream's async iterator a file that is cut off would also lose what was inflated from it just before.
- */
-class Inflater {
-  readonly #gunzip: Gunzip;
-  #failure: unknown = null;
-  #taken = 0;
-
-  constructor(reader: CaptureReader) {
-    this.#gunzip = createGunzip({ chunkSize: inflatedChunkBytes, finishFlush: constants.Z_FINISH });
-    this.#gunzip.on("error", (error: NodeJS.ErrnoException) => this.#fail(error));
-    this.#gunzip.on("data", (bytes: Buffer) => {
-      if (this.#failure !== null) return;
-      try {
-        reader.push(bytes);
-      } catch (error) {
-        this.#fail(error);
-      }
-    });
-  }
-
-  async push(chunk: Uint8Array): Promise<void> {
-    this.#taken += chunk.length;
-    if (this.#isOver()) return;
-    await this.#untilDone((done) => this.#gunzip.write(chunk, done));
-    this.#throwUnlessCut();
-  }
-
-  /** @returns the problem, if the compressed file is cut off. */
-  async end(): Promise<Problem | null> {
-    // Its end is told by an event.
-    if (!this.#isOver()) await this.#untilDone(() => this.#gunzip.end());
-    this.#throwUnlessCut();
-    return this.#failure === null
-      ? null
-      : { code: "truncated", message: `the compressed capture is cut off at byte ${this.#taken}` };
-  }
-
-  close(): void {
-    this.#gunzip.destroy();
-  }
-
-  /** Damaged data ends in 'error', padding behind the data in 'end', and then the callback of a write is never called. */
-  #untilDone(begin: (done: () => void) => void): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#gunzip.off("error", done).off("end", done);
-        resolve();
-      };
-      this.#gunzip.once("error", done).once("end", done);
-      begin(done);
-    });
-  }
-
-  #isOver(): boolean {
-    return this.#failure !== null || this.#gunzip.readableEnded;
-  }
-
-  #fail(error: unknown): void {
-    this.#failure ??= error;
-  }
-
-  #throwUnlessCut(): void {
-    const failure = this.#failure;
-    if (failure === null || (failure as NodeJS.ErrnoException).code === "Z_BUF_ERROR") return;
-    if (failure instanceof DeadpeerError) throw failure;
-    throw new DeadpeerError(
-      "bad-capture",
-      `the compressed capture is damaged before byte ${this.#taken}: ${(failure as Error).message}`,
-      { cause: failure },
-    );
   }
 }

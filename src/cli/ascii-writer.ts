@@ -23,9 +23,13 @@ export class AsciiWriter {
   }
 
   piece(bytes: Uint8Array): this {
-    this.#reserve(bytes.length);
-    this.#bytes.set(bytes, this.#used);
-    this.#used += bytes.length;
+    const { length } = bytes;
+    this.#reserve(length);
+    // To call for a copy takes longer than to make a short one.
+    if (length > shortPiece) this.#bytes.set(bytes, this.#used);
+    else
+      for (let index = 0; index < length; index++) this.#bytes[this.#used + index] = bytes[index] as number;
+    this.#used += length;
     return this;
   }
 
@@ -54,6 +58,36 @@ export class AsciiWriter {
     return this;
   }
 
+  /** Any number, or null, as JSON.stringify writes it. */
+  decimal(value: number | null): this {
+    if (value === null || !Number.isFinite(value)) return this.text("null");
+    const millionths = Math.round(value * million);
+    // Up to 15 digits are told apart by doubles, so that the shortest text of such a number is the number itself.
+    if (!(value >= 0) || millionths > maxShortest || millionths / million !== value)
+      return this.text(String(value));
+    const whole = Math.floor(millionths / million);
+    this.number(whole);
+    const fraction = millionths - whole * million;
+    return fraction === 0 ? this : this.#fraction(fraction);
+  }
+
+  /** Millionths behind a point, without zeros at the end. */
+  #fraction(millionths: number): this {
+    this.#reserve(maxDigits);
+    const bytes = this.#bytes;
+    let end = this.#used + 7;
+    let rest = millionths | 0;
+    for (let at = end - 1; at > this.#used; at--) {
+      const tenth = (rest / 10) | 0;
+      bytes[at] = rest - tenth * 10 + 0x30;
+      rest = tenth;
+    }
+    bytes[this.#used] = 0x2e;
+    while (bytes[end - 1] === 0x30) end--;
+    this.#used = end;
+    return this;
+  }
+
   /** What was written so far: a view that the next `clear` gives over to what comes then. */
   get written(): Uint8Array {
     return this.#bytes.subarray(0, this.#used);
@@ -78,8 +112,14 @@ export class AsciiWriter {
   }
 }
 
+const shortPiece = 48;
+
 /** Of the largest whole number that JavaScript holds exactly. */
 const maxDigits = 16;
+
+const million = 1e6;
+/** 15 digits. */
+const maxShortest = 999_999_999_999_999;
 
 const maxInt31 = 0x3fff_ffff;
 

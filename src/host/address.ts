@@ -1,6 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from "node:net";
 import { DeadpeerError } from "../errors.js";
 import { formatIpv4, formatIpv6, parseNetwork } from "../kernel/addresses.js";
+import { parsePort } from "./port.js";
 
 /** One end of a connection as `--local` and `--remote` describe it. */
 export interface EndpointFilter {
@@ -34,18 +35,6 @@ export function parseEndpoint(text: string, what: string): EndpointFilter {
     network: address === "" || address === "*" ? null : readNetwork(address, what),
     port: port === undefined || port === "*" ? null : parsePort(port, what),
   };
-}
-
-/**
- * Reads a port number.
- *
- * @throws DeadpeerError `bad-filter` for anything but 1 to 65535: no connection has such a port.
- * @example parsePort("443", "--port") // 443
- */
-export function parsePort(text: string, what: string): number {
-  const port = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
-  if (port >= 1 && port <= 65_535) return port;
-  throw new DeadpeerError("bad-filter", `${what}: "${text}" is not a port; ports go from 1 to 65535`);
 }
 
 /** An IPv4-mapped address counts as IPv4, as such connections are shown. */

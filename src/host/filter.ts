@@ -3,7 +3,8 @@ import type { SocketHolder } from "../kernel/processes.js";
 import type { DiagQuery } from "../kernel/sock-diag.js";
 import type { TcpState } from "../kernel/tcp-states.js";
 import { parseDuration } from "../plan/duration.js";
-import { type EndpointFilter, endpointTest, parseEndpoint, parsePort } from "./address.js";
+import { type EndpointFilter, endpointTest, parseEndpoint } from "./address.js";
+import { parsePort } from "./port.js";
 import type { Connection } from "./connection.js";
 import { connectionStates, parseStates } from "./states.js";
 

@@ -30,12 +30,33 @@ export interface Facts {
   /** Since the peer was last heard; for a connect, since it began. */
   readonly unheardMs: number | null;
   readonly selfPausedMs: number | null;
-  readonly words: {
-    /** ` for 4.1s`, or empty where it is not known for how long. */
-    readonly forUnheard: string;
-    readonly userTimeout: string;
-    readonly selfPaused: string;
-  };
+  readonly words: Words;
+}
+
+/** Durations in words, made when a sentence asks for them: most verdicts on a capture's connections name none. */
+class Words {
+  readonly #unheardMs: number | null;
+  readonly #userTimeoutMs: number;
+  readonly #selfPausedMs: number | null;
+
+  constructor(unheardMs: number | null, userTimeoutMs: number, selfPausedMs: number | null) {
+    this.#unheardMs = unheardMs;
+    this.#userTimeoutMs = userTimeoutMs;
+    this.#selfPausedMs = selfPausedMs;
+  }
+
+  /** ` for 4.1s`, or empty where it is not known for how long. */
+  get forUnheard(): string {
+    return this.#unheardMs === null ? "" : ` for ${formatDuration(this.#unheardMs)}`;
+  }
+
+  get userTimeout(): string {
+    return `the user timeout of ${formatDuration(this.#userTimeoutMs)}`;
+  }
+
+  get selfPaused(): string {
+    return formatDuration(this.#selfPausedMs ?? 0);
+  }
 }
 
 export function factsFrom(evidence: Evidence): Facts {
@@ -73,11 +94,7 @@ export function factsFrom(evidence: Evidence): Facts {
     lastHeardMs,
     unheardMs,
     selfPausedMs,
-    words: {
-      forUnheard: unheardMs === null ? "" : ` for ${formatDuration(unheardMs)}`,
-      userTimeout: `the user timeout of ${formatDuration(userTimeoutMs)}`,
-      selfPaused: formatDuration(selfPausedMs ?? 0),
-    },
+    words: new Words(unheardMs, userTimeoutMs, selfPausedMs),
   };
 }
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { betterSettings } from "../../src/capture/better.js";
 import { type CaptureVerdict, explainCapture } from "../../src/capture/index.js";
+import { planDetection } from "../../src/plan/planner.js";
 import { cutOff, inOrder, unanswered } from "../cli/explain-captures.js";
 import { bits, captureOf, MadeConnection, type MadeSegment, madeAt, pcapOf } from "../support/pcap.js";
 import { type Packet, packetsOf, pcapFile } from "./wire.js";
@@ -301,3 +303,7 @@ function icmpAbout({ us, bytes }: Packet, code: number, laterUs: bigint): Packet
 function inTime(packets: readonly Packet[]): Packet[] {
   return packets.toSorted((one, other) => Number(one.us - other.us));
 }
+
+test("the better settings are the planner's for 35 s", () => {
+  assert.deepEqual(betterSettings, planDetection({ detectWithin: "35s" }).settings);
+});

@@ -1,29 +1,6 @@
 import type { FlowReport } from "../../capture/index.js";
 import { DeadpeerError } from "../../errors.js";
-import { parsePort } from "../../host/address.js";
-import { wholeNumber } from "../whole-number.js";
-
-/** Which connections are asked for. */
-export interface Wish {
-  readonly all: boolean;
-  /** Null: any. */
-  readonly firstFrame: number | null;
-  readonly port: number | null;
-}
-
-/** @throws DeadpeerError `bad-option`, `bad-address`. */
-export function parseWish(options: { all?: boolean; flow?: string; port?: string }): Wish {
-  return {
-    all: options.all ?? false,
-    firstFrame: options.flow === undefined ? null : wholeNumber(options.flow, "--flow"),
-    port: options.port === undefined ? null : parsePort(options.port, "--port"),
-  };
-}
-
-export function isWished({ firstFrame, port }: Wish, flow: FlowReport): boolean {
-  if (firstFrame !== null && flow.firstFrame !== firstFrame) return false;
-  return port === null || flow.a.port === port || flow.b.port === port;
-}
+import { isWished, type Wish } from "./wish.js";
 
 /** So few are all shown, whether something was found or not. */
 const few = 8;

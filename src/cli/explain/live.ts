@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { DeadpeerError } from "../../errors.js";
+import { parseDuration } from "../../plan/duration.js";
 import { note } from "../note.js";
 import type { Source } from "./source.js";
 
@@ -12,17 +13,19 @@ const unreachable = "icmp[icmptype] == icmp-unreach or (icmp6 and ip6[40] == 1)"
 export interface LiveOptions {
   readonly iface: string;
   readonly filter: string | undefined;
-  readonly forMs: number | null;
+  /** As it was given, e.g. `60s`. */
+  readonly for: string | undefined;
 }
 
 /**
  * Packets from the network, through tcpdump, until SIGINT, SIGTERM or the end of the time. What was seen by then counts: an
  * interrupt is how one ends it.
  *
- * @throws DeadpeerError while it is read: `tool-missing` without tcpdump, `permission-denied`, `bad-option` for what tcpdump
+ * @throws DeadpeerError `bad-duration`; while it is read: `tool-missing` without tcpdump, `permission-denied`, `bad-option` for what tcpdump
  * refuses.
  */
-export function liveSource({ iface, filter, forMs }: LiveOptions): Source {
+export function liveSource({ iface, filter, for: forTime }: LiveOptions): Source {
+  const forMs = forTime === undefined ? null : parseDuration(forTime, "--for");
   return { name: iface, chunks: watch(iface, filter, forMs), path: null };
 }
 

@@ -12,10 +12,11 @@ import { momentFormat } from "../../diagram/time-scale.js";
 import { mayWritePage, page, writePageTo } from "../html-page.js";
 import { note } from "../note.js";
 import { factsOf, settingsText, titleOf } from "./flow-facts.js";
-import { Gathering, stateOf, type Wish } from "./gather.js";
+import { Gathering, stateOf } from "./gather.js";
 import { readAgain, type Source, withRereadable } from "./source.js";
 import { silentSpan, verdictNotes, withNotes } from "./story.js";
 import { headline, passedOver, rest, sentenceOf } from "./text.js";
+import type { Wish } from "./wish.js";
 
 /** A page with more diagrams is slow to open; nobody reads so many. */
 const mostDrawn = 200;

@@ -1,12 +1,9 @@
-import { explainCapture, type Explanation } from "../../capture/index.js";
+import type { Explanation } from "../../capture/index.js";
 import { DeadpeerError } from "../../errors.js";
-import { parseDuration } from "../../plan/duration.js";
 import { exitStatus } from "../exit.js";
 import { note } from "../note.js";
-import { terminalOf } from "../output.js";
-import { Gathering, isWished, parseWish, type Wish } from "./gather.js";
-import { liveSource } from "./live.js";
 import { keeping, openSource, type Source } from "./source.js";
+import { parseWish, type Wish } from "./wish.js";
 
 /** What commander makes of the command line. */
 export interface ExplainCommandOptions {
@@ -25,7 +22,7 @@ export interface ExplainCommandOptions {
 export async function run(file: string | undefined, options: ExplainCommandOptions): Promise<void> {
   refuseContradictions(file, options);
   const wish = parseWish(options);
-  const source = sourceOf(file, options);
+  const source = await sourceOf(file, options);
   const explanation = await reportIn(source, wish, options).catch((cause: unknown) => {
     throw cause instanceof DeadpeerError && cause.code === "bad-capture" ? named(source, cause) : cause;
   });
@@ -40,35 +37,26 @@ function named({ name }: Source, cause: DeadpeerError): DeadpeerError {
 
 async function reportIn(source: Source, wish: Wish, options: ExplainCommandOptions): Promise<Explanation> {
   if (options.json === true) {
-    const { JsonReport } = await import("./json.js");
-    const report = new JsonReport(process.stdout);
-    const explanation = await explainCapture(source.chunks, {
-      onFlow: (flow) => {
-        if (isWished(wish, flow)) report.add(flow);
-      },
-    });
-    report.end(explanation);
-    return explanation;
+    const { writeJson } = await import("./json.js");
+    return writeJson(source, wish, process.stdout);
   }
   if (options.html !== undefined) {
     const { writePage } = await import("./page.js");
     return writePage(source, wish, options.html);
   }
-  const gathering = new Gathering(wish);
-  const explanation = await explainCapture(source.chunks, { onFlow: (flow) => gathering.add(flow) });
-  const { textReport } = await import("./text.js");
-  process.stdout.write(textReport(source.name, explanation, gathering, terminalOf(process.stdout)));
-  return explanation;
+  const { writeText } = await import("./text.js");
+  return writeText(source, wish, process.stdout);
 }
 
-function sourceOf(file: string | undefined, options: ExplainCommandOptions): Source {
+/** What watches a network is loaded only where one is watched. */
+async function sourceOf(file: string | undefined, options: ExplainCommandOptions): Promise<Source> {
   const { iface, filter, pcap } = options;
   if (iface === undefined) {
     const source = openSource(file ?? "-");
     return pcap === undefined ? source : keeping(source, pcap);
   }
-  const forMs = options.for === undefined ? null : parseDuration(options.for, "--for");
-  const source = liveSource({ iface, filter, forMs });
+  const { liveSource } = await import("./live.js");
+  const source = liveSource({ iface, filter, for: options.for });
   return pcap === undefined ? source : keeping(source, pcap);
 }
 

@@ -12,7 +12,6 @@ import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import { filePieces } from "../../capture/index.js";
 import { DeadpeerError } from "../../errors.js";
-import { newOwnedName } from "../../kernel/owned-names.js";
 
 /** Pieces in which a file is read. */
 const chunkBytes = 1 << 20;
@@ -101,6 +100,7 @@ export async function withRereadable<T>(
   work: (source: Source & { path: string }) => Promise<T>,
 ): Promise<T> {
   if (source.path !== null) return work({ ...source, path: source.path });
+  const { newOwnedName } = await import("../../kernel/owned-names.js");
   // Named for `cleanup`, which finds it if we are killed.
   const folder = mkdtempSync(join(tmpdir(), `${newOwnedName("explain")}-`));
   try {

@@ -1,13 +1,15 @@
-import type { Explanation, FlowReport } from "../../capture/index.js";
+import { explainCapture, type Explanation, type FlowReport } from "../../capture/index.js";
 import { elide } from "../../diagram/elide.js";
 import type { SequenceItem } from "../../diagram/sequence.js";
 import { momentFormat } from "../../diagram/time-scale.js";
 import { formatDuration } from "../../plan/duration.js";
 import { counted } from "../counted.js";
-import { paint, type Style, type Terminal, wrap } from "../output.js";
+import { paint, type Style, type Terminal, terminalOf, wrap } from "../output.js";
 import { type Fact, factsOf, titleOf } from "./flow-facts.js";
-import { type Gathering, stateCounts, stateOf } from "./gather.js";
+import { Gathering, stateCounts, stateOf } from "./gather.js";
+import type { Source } from "./source.js";
 import { eventItems, silentSpan, verdictNotes, withNotes } from "./story.js";
+import type { Wish } from "./wish.js";
 
 /** Lines of a timeline; the rest is counted. */
 const mostLines = 16;
@@ -22,8 +24,16 @@ const styles: Readonly<Record<string, Style>> = {
   closed: "green",
 };
 
+/** Reads a capture and writes what it says. */
+export async function writeText(source: Source, wish: Wish, out: NodeJS.WriteStream): Promise<Explanation> {
+  const gathering = new Gathering(wish);
+  const explanation = await explainCapture(source.chunks, { onFlow: (flow) => gathering.add(flow) });
+  out.write(textReport(source.name, explanation, gathering, terminalOf(out)));
+  return explanation;
+}
+
 /** A capture for people: what was in it, then connection by connection. */
-export function textReport(
+function textReport(
   name: string,
   explanation: Explanation,
   gathering: Gathering,

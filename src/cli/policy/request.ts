@@ -1,4 +1,5 @@
-import { parseEndpoint, parsePort } from "../../host/address.js";
+import { parseEndpoint } from "../../host/address.js";
+import { parsePort } from "../../host/port.js";
 import type { PolicyRequest } from "../../host/policy/request.js";
 import { shellWord } from "../../host/shell-word.js";
 import { note } from "../note.js";
