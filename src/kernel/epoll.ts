@@ -15,32 +15,38 @@ export const eventLayout =
 const words = eventLayout.bytes / 4;
 
 /**
- * One epoll set. What is added is known by two words of the caller's, and not by its descriptor's number, which is somebody else's as
- * soon as it is closed.
+ * An epoll set, empty.
+ *
+ * @throws DeadpeerError `syscall-failed`, as EMFILE.
+ */
+export function createEpoll(): OwnedFd {
+  return new OwnedFd(check(libc().epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
+}
+
+/**
+ * The use of an epoll set, which somebody else owns. What is added is known by two words of the caller's, and not by its
+ * descriptor's number, which is somebody else's as soon as it is closed.
  *
  * @example
- * using epoll = Epoll.create(1_024);
+ * using set = createEpoll();
+ * const epoll = new Epoll(set.fd, 1_024);
  * epoll.add(fd, place, generation);
  * for (let n = epoll.wait(1_000); n-- > 0; ) serve(epoll.low(n), epoll.high(n), epoll.what(n));
  */
-export class Epoll implements Disposable {
-  readonly #owned: OwnedFd;
-  readonly #most: number;
+export class Epoll {
+  readonly #fd: number;
+  /** Events that one `wait` gives at most. */
+  readonly most: number;
   readonly #change = new Uint32Array(words);
   readonly #changeBytes = Buffer.from(this.#change.buffer);
   readonly #events: Uint32Array;
   readonly #eventBytes: Buffer;
 
-  private constructor(fd: number, most: number) {
-    this.#owned = new OwnedFd(fd);
-    this.#most = most;
+  constructor(fd: number, most: number) {
+    this.#fd = fd;
+    this.most = most;
     this.#events = new Uint32Array(most * words);
     this.#eventBytes = Buffer.from(this.#events.buffer);
-  }
-
-  /** @param most events that one `wait` gives. @throws DeadpeerError `syscall-failed`, as EMFILE. */
-  static create(most: number): Epoll {
-    return new Epoll(check(libc().epoll_create1(EPOLL_CLOEXEC), "epoll_create1"), most);
   }
 
   /** Tells of what can be read, of the peer's end and of errors, for as long as they last. @throws DeadpeerError `syscall-failed`. */
@@ -48,17 +54,17 @@ export class Epoll implements Disposable {
     this.#change[0] = readiness.readable | readiness.peerEnded;
     this.#change[eventLayout.low] = low;
     this.#change[eventLayout.high] = high;
-    check(libc().epoll_ctl(this.#owned.fd, EPOLL_CTL_ADD, fd, this.#changeBytes), "epoll_ctl(ADD)");
+    check(libc().epoll_ctl(this.#fd, EPOLL_CTL_ADD, fd, this.#changeBytes), "epoll_ctl(ADD)");
   }
 
   /** @returns false: it was not in the set. The kernel takes out what is closed for good. */
   remove(fd: number): boolean {
-    return libc().epoll_ctl(this.#owned.fd, EPOLL_CTL_DEL, fd, null) === 0;
+    return libc().epoll_ctl(this.#fd, EPOLL_CTL_DEL, fd, null) === 0;
   }
 
   /** Blocks this thread. @returns how many events there are; a signal's interruption is none. @throws DeadpeerError `syscall-failed`. */
   wait(timeoutMs: number): number {
-    const count = libc().epoll_wait(this.#owned.fd, this.#eventBytes, this.#most, timeoutMs);
+    const count = libc().epoll_wait(this.#fd, this.#eventBytes, this.most, timeoutMs);
     if (count < 0 && errnoName(lastErrno()) === "EINTR") return 0;
     return check(count, "epoll_wait");
   }
@@ -75,9 +81,5 @@ export class Epoll implements Disposable {
   /** `readiness`, or-ed. */
   what(event: number): number {
     return this.#events[event * words] ?? 0;
-  }
-
-  [Symbol.dispose](): void {
-    this.#owned.close();
   }
 }

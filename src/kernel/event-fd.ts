@@ -7,40 +7,24 @@ const one = Buffer.from(new BigUint64Array([1n]).buffer);
 const count = Buffer.alloc(8);
 
 /**
- * Wakes a thread that waits in epoll: eventfd(2).
+ * What wakes a thread that waits in epoll: eventfd(2).
  *
+ * @throws DeadpeerError `syscall-failed`, as EMFILE.
  * @example
- * using bell = EventFd.create();
+ * using bell = createEventFd();
  * epoll.add(bell.fd, 0, 0);
- * EventFd.ring(bell.fd); // from another thread
+ * ring(bell.fd); // from another thread
  */
-export class EventFd implements Disposable {
-  readonly #owned: OwnedFd;
+export function createEventFd(): OwnedFd {
+  return new OwnedFd(check(libc().eventfd(0, flags), "eventfd"));
+}
 
-  private constructor(fd: number) {
-    this.#owned = new OwnedFd(fd);
-  }
+/** Makes it readable. One that cannot count further has been rung already. */
+export function ring(fd: number): void {
+  libc().write(fd, one, one.length);
+}
 
-  /** @throws DeadpeerError `syscall-failed`, as EMFILE. */
-  static create(): EventFd {
-    return new EventFd(check(libc().eventfd(0, flags), "eventfd"));
-  }
-
-  get fd(): number {
-    return this.#owned.fd;
-  }
-
-  /** One that cannot count further has been rung already. */
-  static ring(fd: number): void {
-    libc().write(fd, one, one.length);
-  }
-
-  /** It is silent until it is rung again. */
-  static silence(fd: number): void {
-    libc().read(fd, count, count.length);
-  }
-
-  [Symbol.dispose](): void {
-    this.#owned.close();
-  }
+/** It is not readable until it is rung again. */
+export function silence(fd: number): void {
+  libc().read(fd, count, count.length);
 }

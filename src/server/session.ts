@@ -13,6 +13,7 @@ import type { Transport, Wire } from "../heartbeat/session/wire.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
 import type { Evidence } from "../verdict/evidence.js";
 import type { Due } from "./agenda.js";
+import { beatBurst } from "./beat-rate.js";
 import type { SessionHost } from "./host.js";
 
 /** `away`: its client is not connected, and may come back. */
@@ -54,8 +55,6 @@ export interface Session {
 
 /** Over this many beats in excess a session is told and closed. */
 const excessBeats = 100;
-/** Beats that may come at once, in units of the time allowed for one. */
-const burst = 40;
 const said: Said = { sendEveryMs: 0, received: 0 };
 
 export class HostedSession implements Session, StreamListener, Due {
@@ -210,7 +209,8 @@ export class HostedSession implements Session, StreamListener, Due {
     if (wire?.socket == null || engine === null || !this.#host.plainAnswers()) return false;
     const { nowMs } = this.#host.agenda;
     // Whoever comes near the limit is looked at beat by beat.
-    if (this.#paidMs - nowMs > (burst - chunk.length / 20) * this.#host.settings.beatEveryMs) return false;
+    if (this.#paidMs - nowMs > (beatBurst - chunk.length / 20) * this.#host.settings.beatEveryMs)
+      return false;
     said.sendEveryMs = 0;
     const count = answerInPlace(chunk, { sendEveryMs: 0, received: this.received }, said);
     if (count === 0) return false;
@@ -273,7 +273,7 @@ export class HostedSession implements Session, StreamListener, Due {
     const { beatEveryMs } = this.#host.settings;
     this.#announced(beat.sendEveryMs);
     this.#acknowledged(beat.received);
-    if (this.#paidMs - nowMs > burst * beatEveryMs) {
+    if (this.#paidMs - nowMs > beatBurst * beatEveryMs) {
       if (++this.#excess > excessBeats)
         this.#part("too-many-beats", "too many beats", { closedBy: "policy", policy: "too many beats" });
       return;
