@@ -33,9 +33,6 @@ export class Lot {
   #shift: Shift | null = null;
   #failures: number[] = [];
   #closed = false;
-  /** Sessions that were parked, and that a lost worker left behind. */
-  parkedEver = 0;
-  takenOver = 0;
 
   constructor(options: LotOptions) {
     this.#options = options;
@@ -62,10 +59,20 @@ export class Lot {
     const shift = this.open ? this.#shift : null;
     const slot = shift?.park(fd, tenant, terms) ?? -1;
     if (shift === null || slot < 0) return null;
-    this.parkedEver++;
     return { shift, slot };
   }
 
+  /** Until nobody is parked any more, so long at most. */
+  async emptied(mostMs: number): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonic() + mostMs;
+    while (this.parked > 0 && clock.monotonic() < untilMs)
+      await new Promise<void>((resolve) => {
+        clock.set(resolve, 5);
+      });
+  }
+
+  /** Ends the worker; whoever is parked yet is handed back as taken over. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#shift?.close();

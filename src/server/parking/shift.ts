@@ -68,6 +68,7 @@ export class Shift {
   readonly #cookies: BigUint64Array;
   /** The slot of each parked descriptor, plus one. */
   #slotOfFd = new Int32Array(1_024);
+  readonly #recalled: Uint8Array;
   readonly #free: number[] = [];
   #parked = 0;
   #ready = false;
@@ -85,6 +86,7 @@ export class Shift {
     this.#options = options;
     this.#slots = new Slots(options.capacity);
     this.#cookies = new BigUint64Array(options.capacity);
+    this.#recalled = new Uint8Array(options.capacity);
     this.#epoll = createEpoll();
     try {
       this.#bell = createEventFd();
@@ -155,6 +157,7 @@ export class Shift {
     slots.received[slot] = terms.received;
     slots.acknowledged[slot] = terms.acknowledged;
     this.#cookies[slot] = cookie;
+    this.#recalled[slot] = 0;
     this.#tenants[slot] = tenant;
     this.#noteFd(fd, slot + 1);
     this.#order(order.park, slot);
@@ -165,6 +168,9 @@ export class Shift {
 
   /** Asks for a session: its tenant has it back soon, if not already on its way for another reason. */
   recall(slot: number): void {
+    // Once for each tenant: orders have room for no more.
+    if (this.#recalled[slot] === 1) return;
+    this.#recalled[slot] = 1;
     this.#order(order.recall, slot);
   }
 
