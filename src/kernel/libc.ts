@@ -21,7 +21,9 @@ export interface Libc {
     addressLength: number,
   ): number;
   recv(fd: number, into: Buffer, length: number, flags: number): number;
+  send(fd: number, data: Buffer, length: number, flags: number): number;
   read(fd: number, into: Buffer, length: number): number;
+  write(fd: number, data: Buffer, length: number): number;
   close(fd: number): number;
   open(path: string, flags: number, mode: number): number;
   readlinkat(directory: number, path: string, into: Buffer, length: number): number;
@@ -29,6 +31,10 @@ export interface Libc {
   setsockopt(fd: number, level: number, name: number, value: Buffer, length: number): number;
   setns(fd: number, kind: number): number;
   ioctl(fd: number, request: number, argument: Buffer): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epoll: number, operation: number, fd: number, event: Buffer | null): number;
+  epoll_wait(epoll: number, events: Buffer, most: number, timeoutMs: number): number;
+  eventfd(count: number, flags: number): number;
   flock(fd: number, operation: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   /** Zero-terminated strings; the array ends with null. Returns only if it failed. */
@@ -93,7 +99,9 @@ function load(): Loaded | DeadpeerError {
         getsockname: lib.func("int getsockname(int, void *, void *)"),
         sendto: lib.func("long sendto(int, const void *, size_t, int, const void *, uint32_t)"),
         recv: lib.func("long recv(int, void *, size_t, int)"),
+        send: lib.func("long send(int, const void *, size_t, int)"),
         read: lib.func("long read(int, void *, size_t)"),
+        write: lib.func("long write(int, const void *, size_t)"),
         close: lib.func("int close(int)"),
         open: lib.func("int open(const char *, int, uint32_t)"),
         readlinkat: lib.func("long readlinkat(int, const char *, void *, size_t)"),
@@ -101,6 +109,10 @@ function load(): Loaded | DeadpeerError {
         setsockopt: lib.func("int setsockopt(int, int, int, const void *, uint32_t)"),
         setns: lib.func("int setns(int, int)"),
         ioctl: lib.func("int ioctl(int, unsigned long, void *)"),
+        epoll_create1: lib.func("int epoll_create1(int)"),
+        epoll_ctl: lib.func("int epoll_ctl(int, int, int, void *)"),
+        epoll_wait: lib.func("int epoll_wait(int, void *, int, int)"),
+        eventfd: lib.func("int eventfd(uint32_t, int)"),
         flock: lib.func("int flock(int, int)"),
         fcntl: lib.func("int fcntl(int, int, int)"),
         execvp: lib.func("int execvp(const void *, const void **)"),

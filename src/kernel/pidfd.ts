@@ -1,5 +1,6 @@
 import { DeadpeerError } from "../errors.js";
-import { SO_COOKIE, SOL_SOCKET, syscallNumbers } from "./abi.js";
+import { syscallNumbers } from "./abi.js";
+import { socketCookie } from "./socket-cookie.js";
 import { errnoName } from "./errno.js";
 import { OwnedFd } from "./fd.js";
 import { lastErrno, libc, syscallError } from "./libc.js";
@@ -49,7 +50,7 @@ export class ProcessHandle implements Disposable {
       throw processError(errno, this.pid, "pidfd_getfd");
     }
     const borrowed = new OwnedFd(result);
-    if (cookie === undefined || cookieOf(result) === cookie) return borrowed;
+    if (cookie === undefined || socketCookie(result) === cookie) return borrowed;
     borrowed.close();
     return null;
   }
@@ -76,17 +77,6 @@ export function borrowSocket(pid: number, fd: number, cookie?: bigint): OwnedFd 
     operation: "pidfd_getfd",
     errno: "EBADF",
   });
-}
-
-const value = Buffer.alloc(8);
-const valueLength = Buffer.alloc(4);
-
-/** A socket's cookie; null for what is no socket. */
-function cookieOf(fd: number): bigint | null {
-  valueLength.writeUInt32LE(value.length);
-  return libc().getsockopt(fd, SOL_SOCKET, SO_COOKIE, value, valueLength) < 0
-    ? null
-    : value.readBigUInt64LE();
 }
 
 function processError(errno: number, pid: number, operation: string): DeadpeerError {

@@ -46,6 +46,11 @@ export class Agenda {
     if (this.#entries[thing.place] === thing) this.#deadlines.set(thing.place, atMs);
   }
 
+  /** It has no deadline for now. */
+  rest(thing: Due): void {
+    if (this.#entries[thing.place] === thing) this.#deadlines.delete(thing.place);
+  }
+
   close(): void {
     this.#deadlines.close();
   }

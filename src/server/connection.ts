@@ -1,7 +1,11 @@
 import type { Socket } from "node:net";
+import { baseFd } from "../guard/inner-socket.js";
 import { beforeDestroy, type DestroyListener } from "../guard/before-destroy.js";
 import type { Hello, Message } from "../heartbeat/protocol/message.js";
 import { type StreamListener, StreamWire } from "../heartbeat/session/stream-wire.js";
+import { duplicate } from "../kernel/socket-io.js";
+import type { Lot } from "./parking/lot.js";
+import { closeParked } from "./parking/shift.js";
 import type { Agenda, Due } from "./agenda.js";
 import type { HostedSession } from "./session.js";
 
@@ -18,7 +22,7 @@ export interface ConnectionHost {
 }
 
 /** So long a goodbye may take to be read. */
-const lingerMs = 2_000;
+export const lingerMs = 2_000;
 
 const connectionOf = Symbol("deadpeer connection");
 type ConnectedSocket = Socket & { [connectionOf]?: Connection };
@@ -26,19 +30,24 @@ type ConnectedSocket = Socket & { [connectionOf]?: Connection };
 /** One TCP or TLS connection of a server: until its hello it listens itself, then its session does. */
 export class Connection implements StreamListener, DestroyListener, Due {
   place = -1;
+  /** Nobody else knows of its socket. */
+  parkable = false;
   readonly wire: StreamWire;
   readonly socket: Socket;
   readonly #host: ConnectionHost;
-  #session: HostedSession | null = null;
+  #session: HostedSession | null;
   #leaving = false;
 
-  constructor(socket: Socket, host: ConnectionHost) {
+  /** @param session whose connection this is already, where it comes from the lot. */
+  constructor(socket: Socket, host: ConnectionHost, session: HostedSession | null = null) {
     this.socket = socket;
     this.#host = host;
-    this.wire = new StreamWire(socket, this);
+    this.#session = session;
+    this.wire = new StreamWire(socket, session ?? this, { greeted: session !== null });
     (socket as ConnectedSocket)[connectionOf] = this;
     beforeDestroy(socket, this);
     socket.on("error", ignore);
+    if (session !== null) return;
     host.agenda.enter(this);
     host.agenda.set(this, host.agenda.nowMs + host.handshakeMs);
   }
@@ -82,6 +91,25 @@ export class Connection implements StreamListener, DestroyListener, Due {
     if (this.socket.destroyed) return;
     if (this.#session !== null) this.#host.agenda.enter(this);
     this.#host.agenda.set(this, this.#host.agenda.nowMs + lingerMs);
+  }
+
+  /** Moves into the lot, if its session has needed nothing but beats since then, and nothing is on its way here. */
+  park(lot: Lot, quietSinceMs: number): void {
+    if (!this.parkable || this.#session === null || this.#leaving) return;
+    if (this.wire.transport !== "tcp" || !this.wire.atRest) return;
+    if (!this.#session.isQuiet(this.wire, quietSinceMs)) return;
+    // Of a full process: it stays here.
+    const fd = duplicate(baseFd(this.socket));
+    if (fd < 0) return;
+    if (!this.#session.park(lot, fd)) {
+      closeParked(fd);
+      return;
+    }
+    this.#session = null;
+    this.#leaving = true;
+    this.wire.release();
+    // Without an end() before it this only closes our descriptor; the peer sees nothing.
+    this.socket.destroy();
   }
 
   socketDestroyed(error: Error | null): void {

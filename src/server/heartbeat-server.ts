@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { EventEmitter, once } from "node:events";
-import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer, isIPv6, type Server, Socket } from "node:net";
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { DeadpeerError } from "../errors.js";
 import { guardListener } from "../guard/listener.js";
@@ -13,11 +13,12 @@ import type { SessionJournal } from "../heartbeat/session/journal.js";
 import type { Wire } from "../heartbeat/session/wire.js";
 import type { Verdict } from "../verdict/verdict.js";
 import { Agenda } from "./agenda.js";
-import { Connection, type ConnectionHost, connectionOn } from "./connection.js";
+import { Connection, type ConnectionHost, connectionOn, lingerMs } from "./connection.js";
 import { DatagramDoor, type DoorHost } from "./datagram-door.js";
 import type { SessionHost } from "./host.js";
 import { type HeartbeatServerOptions, type ServerSettings, serverSettings } from "./options.js";
 import { HostedSession, type Session, type SessionEnd } from "./session.js";
+import { Parking } from "./parking/parking.js";
 import { Tokens } from "./tokens.js";
 
 export interface HeartbeatServerEvents {
@@ -82,7 +83,10 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   readonly #host: SessionHost;
   readonly #connectionHost: ConnectionHost;
   #answer: ((session: Session) => Uint8Array | string) | null = null;
+  readonly #parking: Parking | null;
   #greetings = 0;
+  /** Told when the last connection has ended. */
+  #emptied: (() => void) | null = null;
   #closed: Promise<void> | null = null;
 
   /** @throws DeadpeerError `bad-option`, `bad-duration`, `aborted`; what the store throws. */
@@ -95,6 +99,10 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     this.#agenda = new Agenda(this.#settings.clock, (lateMs) => this.#stoodStill(lateMs));
     this.#host = this.#sessionHost();
     this.#connectionHost = this.#hostOfConnections();
+    const { parkAfterMs: afterMs, clock, maxSessions, beatEveryMs } = this.#settings;
+    const connections = this.#connections;
+    this.#parking =
+      afterMs === null ? null : new Parking({ clock, afterMs, maxSessions, beatEveryMs, connections });
     this.#door = new DatagramDoor(this.#doorHost());
     this.#tokens = this.#load();
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -109,6 +117,11 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     return this.#sessions.size;
   }
 
+  /** Sessions whose connections are in the lot. */
+  get parkedCount(): number {
+    return this.#parking?.lot.parked ?? 0;
+  }
+
   session(id: string): Session | undefined {
     return this.#sessions.get(id);
   }
@@ -116,6 +129,8 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   /** What answers and beats to a session carry from now on: up to 64 KiB. null: nothing. */
   set payload(payload: ((session: Session) => Uint8Array | string) | null) {
     this.#answer = payload;
+    // The lot answers without payload.
+    if (payload !== null) for (const session of this.#sessions.values()) session.recall();
   }
 
   /** Listens for TCP. @returns the address. @throws what `net.Server` gives, as `EADDRINUSE`. */
@@ -152,13 +167,26 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
 
   /** Takes a connection that somebody else has accepted. */
   accept(socket: Socket): void {
+    this.#accept(socket, false);
+  }
+
+  /** @param own nobody else knows of this socket, so that it can move into the lot. */
+  #accept(socket: Socket, own: boolean): void {
     if (this.#closed !== null || this.#greetings >= this.#settings.maxGreetings) {
       this.emit("refused", addressOf(socket), "too many connections that have not said hello");
       socket.destroy();
       return;
     }
     this.#greetings++;
-    this.#connections.add(new Connection(socket, this.#connectionHost));
+    this.#connect(socket, null, own);
+  }
+
+  #connect(socket: Socket, session: HostedSession | null, own = true): Connection {
+    const connection = new Connection(socket, this.#connectionHost, session);
+    connection.parkable = own;
+    this.#connections.add(connection);
+    this.#parking?.noticed();
+    return connection;
   }
 
   /**
@@ -179,15 +207,29 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   async #close(): Promise<void> {
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     const closing = Array.from(this.#listeners, (server) => new Promise((resolve) => server.close(resolve)));
+    this.#parking?.stop();
     for (const session of this.#sessions.values()) session.shutDown();
     for (const connection of this.#connections) if (connection.greeting) connection.socket.destroy();
     await Promise.all(closing);
+    await this.#drained();
     await this.#door.close();
     // What is kept elsewhere is not over: nothing is written about it.
     const store = this.#options.store ?? null;
     if (store === null) for (const session of this.#sessions.values()) session.end("server-closed");
     this.#agenda.close();
     store?.close();
+  }
+
+  /** Until everybody is out of the lot and has ended, or the time for that is over. */
+  async #drained(): Promise<void> {
+    if (this.#parking === null) return;
+    const { lot } = this.#parking;
+    await lot.emptied(lingerMs);
+    await lot.close();
+    if (this.#connections.size > 0)
+      await new Promise<void>((resolve) => {
+        this.#emptied = resolve;
+      });
   }
 
   #mustBeOpen(): void {
@@ -198,7 +240,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     this.#mustBeOpen();
     const { tcp = { detectWithin: "1m" } } = this.#options;
     if (tcp !== null) guardListener(server, tcp).on("error", (error) => this.emit("error", error));
-    server.on(event, (socket: Socket) => this.accept(socket));
+    server.on(event, (socket: Socket) => this.#accept(socket, true));
     server.listen({ port, ...(host === undefined ? {} : { host }) });
     await once(server, "listening");
     server.on("error", (error) => this.emit("error", error));
@@ -245,6 +287,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       closed: (connection) => {
         if (connection.greeting) this.#greetings--;
         this.#connections.delete(connection);
+        if (this.#connections.size === 0) this.#emptied?.();
       },
     };
   }
@@ -353,6 +396,19 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
         const connection = wire.socket === null ? null : connectionOn(wire.socket);
         if (connection === null) wire.end();
         else connection.linger();
+      },
+      unpark: (fd, session) => this.#connect(new Socket({ fd, allowHalfOpen: false }), session).wire,
+      farewell: ({ shift, slot }, last) => {
+        shift.replace(slot, {
+          handedBack: ({ fd, unsent }) => {
+            if (fd === null) return;
+            const connection = this.#connect(new Socket({ fd, allowHalfOpen: false }), null);
+            if (unsent !== null) connection.socket.write(unsent);
+            connection.wire.send(last);
+            connection.linger();
+          },
+        });
+        shift.recall(slot);
       },
       answer: (session) => {
         const said = this.#answer?.(session) ?? none;

@@ -1,9 +1,12 @@
 import type { BeatSettings } from "../heartbeat/engine/engine.js";
+import type { Bye } from "../heartbeat/protocol/message.js";
 import type { SessionJournal } from "../heartbeat/session/journal.js";
+import type { StreamWire } from "../heartbeat/session/stream-wire.js";
 import type { Wire } from "../heartbeat/session/wire.js";
 import type { Verdict } from "../verdict/verdict.js";
 import type { Agenda } from "./agenda.js";
 import type { ServerSettings } from "./options.js";
+import type { Place } from "./parking/lot.js";
 import type { HostedSession, SessionEnd } from "./session.js";
 
 /** What a session needs of its server. */
@@ -17,6 +20,10 @@ export interface SessionHost {
   beatsFor(sendEveryMs: number): BeatSettings;
   /** Ends a wire in order, after `last` was sent, and for good after a while. */
   linger(wire: Wire, last?: () => void): void;
+  /** Takes a connection back from the lot. */
+  unpark(fd: number, session: HostedSession): StreamWire;
+  /** Ends a parked connection in order, after this. */
+  farewell(place: Place, last: Bye): void;
   /** The application has nothing to say with answers. */
   plainAnswers(): boolean;
   /** What an answer or a beat to this session carries. */

@@ -8,6 +8,7 @@ import { type QueueBounds, queueBounds } from "../heartbeat/session/outbox.js";
 import { systemClock } from "../kernel/clock.js";
 import { durationMs } from "../plan/duration.js";
 import type { TimerClock } from "../time/clock.js";
+import { type ParkingOptions, parkingAfterMs } from "./parking/parking.js";
 
 export interface HeartbeatServerOptions {
   /** When a silent client is asked and given up, unless it announces a longer interval. Default: `"normal"`. */
@@ -32,6 +33,8 @@ export interface HeartbeatServerOptions {
   readonly store?: SessionStore;
   /** TCP settings of the connections, as for `guardListener`; null: the system's. Default: `{ detectWithin: "1m" }`. */
   readonly tcp?: WantedSettings | null;
+  /** Keeps idle sessions over plain TCP in a thread of their own, at a fraction of the cost: see docs/parking.md. Default: false. */
+  readonly parking?: boolean | ParkingOptions;
   /** Closes the server. */
   readonly signal?: AbortSignal;
   /** Default: the system's clocks. */
@@ -51,6 +54,8 @@ export interface ServerSettings {
   readonly maxPayload: number;
   readonly bounds: QueueBounds;
   readonly clock: TimerClock;
+  /** After so much quiet sessions are parked; null: they are not. */
+  readonly parkAfterMs: number | null;
 }
 
 /** @throws DeadpeerError `bad-option`, `bad-duration`. */
@@ -79,5 +84,6 @@ export function serverSettings(options: HeartbeatServerOptions): ServerSettings 
     maxPayload,
     bounds: queueBounds(options.queue),
     clock: options.clock ?? systemClock,
+    parkAfterMs: parkingAfterMs(options.parking ?? false, options.clock),
   };
 }

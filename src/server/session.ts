@@ -13,6 +13,10 @@ import type { Transport, Wire } from "../heartbeat/session/wire.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
 import type { Evidence } from "../verdict/evidence.js";
 import type { Due } from "./agenda.js";
+import { beatBurst } from "./beat-rate.js";
+import type { Lot, Place } from "./parking/lot.js";
+import type { HandedBack, Tenant } from "./parking/shift.js";
+import { transferError } from "./parking/transfer-error.js";
 import type { SessionHost } from "./host.js";
 
 /** `away`: its client is not connected, and may come back. */
@@ -54,17 +58,19 @@ export interface Session {
 
 /** Over this many beats in excess a session is told and closed. */
 const excessBeats = 100;
-/** Beats that may come at once, in units of the time allowed for one. */
-const burst = 40;
 const said: Said = { sendEveryMs: 0, received: 0 };
 
-export class HostedSession implements Session, StreamListener, Due {
+export class HostedSession implements Session, StreamListener, Tenant, Due {
   readonly id: string;
   place = -1;
   context: unknown = undefined;
   readonly #host: SessionHost;
   #state: SessionState = "away";
   #wire: Wire | null = null;
+  /** Where in the lot its connection is, if it is there. */
+  #place: Place | null = null;
+  /** When it last needed more than an answer to a beat. */
+  #busyMs = 0;
   #engine: HeartbeatEngine | null = null;
   #delivery: Delivery | null = null;
   #remote: { address: string; port: number } | null = null;
@@ -105,6 +111,7 @@ export class HostedSession implements Session, StreamListener, Due {
   }
 
   get silentMs(): number {
+    this.#askLot();
     return this.#host.agenda.nowMs - (this.#engine?.heardMs ?? this.#sinceMs);
   }
 
@@ -131,7 +138,9 @@ export class HostedSession implements Session, StreamListener, Due {
         `a message of ${bytes.length} bytes is longer than the ${maxPayload} allowed`,
       );
     const queued = this.#deliver().push(bytes);
-    this.#engine?.sent(this.#host.agenda.nowMs);
+    this.#busyMs = this.#host.agenda.nowMs;
+    this.#engine?.sent(this.#busyMs);
+    this.recall();
     return queued;
   }
 
@@ -152,7 +161,8 @@ export class HostedSession implements Session, StreamListener, Due {
    * @returns what is wrong with it.
    */
   come(wire: Wire, hello: Hello, remote: { address: string; port: number } | null): string | null {
-    if (this.#wire !== null) this.#part("replaced", "the session has come back over another connection", {});
+    if (this.#wire !== null || this.#place !== null)
+      this.#part("replaced", "the session has come back over another connection", {});
     const offence =
       this.#delivery?.acknowledged(hello.received) ??
       (hello.received > 0 && this.#delivery === null ? "more received than was ever sent" : null);
@@ -173,10 +183,7 @@ export class HostedSession implements Session, StreamListener, Due {
   move(wire: Wire, remote: { address: string; port: number }): void {
     const before = this.#wire;
     const received = this.#delivery?.outbox.acknowledged ?? 0;
-    if (before?.socket != null) {
-      this.#host.linger(before, () => before.send({ type: "bye", reason: "replaced", text: "" }));
-      this.#wire = null;
-    }
+    if (before?.socket != null || this.#place !== null) this.#takeLeave("replaced", "");
     const wasAway = this.#state === "away";
     this.#onto(wire, this.#peerSendsEveryMs, remote);
     this.#delivery?.attach(wire, { received, maxPayload: this.#peerMaxPayload });
@@ -191,6 +198,7 @@ export class HostedSession implements Session, StreamListener, Due {
   #onto(wire: Wire, sendEveryMs: number, remote: { address: string; port: number } | null): void {
     const { nowMs } = this.#host.agenda;
     this.#wire = wire;
+    this.#busyMs = nowMs;
     this.#remote = remote;
     this.#transport = wire.transport;
     this.#state = "present";
@@ -210,7 +218,8 @@ export class HostedSession implements Session, StreamListener, Due {
     if (wire?.socket == null || engine === null || !this.#host.plainAnswers()) return false;
     const { nowMs } = this.#host.agenda;
     // Whoever comes near the limit is looked at beat by beat.
-    if (this.#paidMs - nowMs > (burst - chunk.length / 20) * this.#host.settings.beatEveryMs) return false;
+    if (this.#paidMs - nowMs > (beatBurst - chunk.length / 20) * this.#host.settings.beatEveryMs)
+      return false;
     said.sendEveryMs = 0;
     const count = answerInPlace(chunk, { sendEveryMs: 0, received: this.received }, said);
     if (count === 0) return false;
@@ -227,7 +236,8 @@ export class HostedSession implements Session, StreamListener, Due {
   onMessage(message: Message): void {
     // After a bye of either side nothing is listened to.
     if (this.#wire === null) return;
-    this.#engine?.heard(this.#host.agenda.nowMs);
+    this.#busyMs = this.#host.agenda.nowMs;
+    this.#engine?.heard(this.#busyMs);
     switch (message.type) {
       case "beat":
         this.#beaten(message);
@@ -273,7 +283,7 @@ export class HostedSession implements Session, StreamListener, Due {
     const { beatEveryMs } = this.#host.settings;
     this.#announced(beat.sendEveryMs);
     this.#acknowledged(beat.received);
-    if (this.#paidMs - nowMs > burst * beatEveryMs) {
+    if (this.#paidMs - nowMs > beatBurst * beatEveryMs) {
       if (++this.#excess > excessBeats)
         this.#part("too-many-beats", "too many beats", { closedBy: "policy", policy: "too many beats" });
       return;
@@ -405,7 +415,7 @@ export class HostedSession implements Session, StreamListener, Due {
 
   /** What came meanwhile has only moved the next look away: it is set for good when it comes. */
   #schedule(): void {
-    if (this.#engine !== null) this.#host.agenda.set(this, this.#engine.nextMs());
+    if (this.#engine !== null && this.#place === null) this.#host.agenda.set(this, this.#engine.nextMs());
   }
 
   // The end of a connection, and of the session.
@@ -440,17 +450,101 @@ export class HostedSession implements Session, StreamListener, Due {
 
   /** Says goodbye and lets go of the connection. */
   #part(reason: ByeReason, text: string, evidence: Partial<Evidence>): void {
-    const wire = this.#wire;
-    if (wire === null) return;
+    if (this.#wire === null && this.#place === null) return;
+    this.#askLot();
     const verdict = reason === "replaced" ? null : judge(this.#evidence(evidence));
     this.#remote = this.remote;
-    this.#wire = null;
-    this.#host.linger(wire, () => wire.send({ type: "bye", reason, text }));
+    this.#takeLeave(reason, text);
     if (verdict !== null) this.gone(verdict);
     else {
       this.#delivery?.detach();
       this.#engine = null;
     }
+  }
+
+  #takeLeave(reason: ByeReason, text: string): void {
+    const wire = this.#wire;
+    const place = this.#place;
+    const last = { type: "bye", reason, text } as const;
+    this.#wire = null;
+    this.#place = null;
+    if (wire !== null) this.#host.linger(wire, () => wire.send(last));
+    if (place !== null) this.#host.farewell(place, last);
+  }
+
+  // The lot.
+
+  get parked(): boolean {
+    return this.#place !== null;
+  }
+
+  /** It is connected over this wire, and has needed nothing but answers to beats since then. */
+  isQuiet(wire: Wire, sinceMs: number): boolean {
+    if (this.#wire !== wire || this.#busyMs > sinceMs || !this.#host.plainAnswers()) return false;
+    return this.queued === 0 && this.#engine?.patienceMs() != null;
+  }
+
+  /**
+   * Gives a quiet session's connection to the lot, which then answers its beats.
+   *
+   * @returns false: there is no room.
+   */
+  park(lot: Lot, fd: number): boolean {
+    const engine = this.#engine;
+    const patienceMs = engine?.patienceMs() ?? null;
+    if (engine === null || patienceMs === null) return false;
+    const place = lot.park(fd, this, {
+      heardMs: engine.heardMs,
+      paidMs: this.#paidMs,
+      patienceMs,
+      sendEveryMs: this.#peerSendsEveryMs,
+      received: this.received,
+      acknowledged: this.given,
+    });
+    if (place === null) return false;
+    this.#remote = this.remote;
+    this.#wire = null;
+    this.#place = place;
+    this.#progressed = null;
+    this.#delivery?.detach();
+    this.#host.agenda.rest(this);
+    return true;
+  }
+
+  /** Fetches it from the lot, if it is there. */
+  recall(): void {
+    this.#place?.shift.recall(this.#place.slot);
+  }
+
+  handedBack(back: HandedBack): void {
+    this.#place = null;
+    this.#paidMs = back.paidMs;
+    this.#engine?.heard(back.heardMs);
+    this.#busyMs = this.#host.agenda.nowMs;
+    if (back.fd === null) {
+      // Somebody in this process has closed it.
+      this.gone(judge(this.#evidence({ closedBy: "program" })));
+      return;
+    }
+    const wire = this.#host.unpark(back.fd, this);
+    this.#wire = wire;
+    this.#schedule();
+    // The rest of an answer goes before everything else.
+    if (back.unsent !== null) wire.socket.write(back.unsent);
+    if (back.failed !== null) {
+      wire.socket.destroy(transferError(back.failed));
+      return;
+    }
+    this.#delivery?.attach(wire, {
+      received: this.#delivery.outbox.acknowledged,
+      maxPayload: this.#peerMaxPayload,
+    });
+    if (back.bytes !== null) wire.push(Buffer.from(back.bytes.buffer));
+  }
+
+  /** While it is parked, the lot knows when its client was last heard. */
+  #askLot(): void {
+    if (this.#place !== null) this.#engine?.heard(this.#place.shift.heardMs(this.#place.slot));
   }
 
   /** The server closes: whoever is here is told. */

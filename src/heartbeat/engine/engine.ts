@@ -115,6 +115,16 @@ export class HeartbeatEngine {
     this.#askedMs = this.#awakeMs() - this.#settings.intervalMs;
   }
 
+  /**
+   * How long the peer may be silent before `check` has something to do, counted from when it was last heard: for whoever listens to the
+   * peer elsewhere. null: there is something to do already, or this side has to send without being asked.
+   */
+  patienceMs(): number | null {
+    const { idleMs, answers, sendEveryMs } = this.#settings;
+    if (this.#state !== "alive" || !answers || sendEveryMs !== null) return null;
+    return this.#early(idleMs, this.#beatMs === Number.NEGATIVE_INFINITY ? 1 : spread);
+  }
+
   /** What to do now; ask again until it is null. */
   check(nowMs: number): BeatAction | null {
     if (this.#state === "dead") return null;

@@ -18,15 +18,19 @@ export type MessageSink = ((message: Message) => void) | { take(message: Message
  * @example socket.on("data", (chunk) => reader.push(chunk, (message) => session.take(message)))
  */
 export class StreamReader {
-  #greeted = false;
+  #greeted: boolean;
   readonly #mayRefuse: boolean;
   /** The beginning of a message that has not arrived whole, with room behind it. */
   #room = nothing;
   #kept = 0;
 
-  /** @param mayRefuse the other side is a server, which may answer our hello with a bye. */
-  constructor({ mayRefuse = false }: { readonly mayRefuse?: boolean } = {}) {
+  /**
+   * @param mayRefuse the other side is a server, which may answer our hello with a bye.
+   * @param greeted the hello of this stream has been read before.
+   */
+  constructor({ mayRefuse = false, greeted = false } = {}) {
     this.#mayRefuse = mayRefuse;
+    this.#greeted = greeted;
   }
 
   /** Whether a message has arrived in part. */

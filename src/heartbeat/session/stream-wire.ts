@@ -28,10 +28,11 @@ export class StreamWire implements Wire {
   #listener: StreamListener | null;
   #greeted = false;
 
-  /** @param mayRefuse the other side is a server. */
-  constructor(socket: Socket, listener: StreamListener, { mayRefuse = false } = {}) {
+  /** @param mayRefuse the other side is a server. @param greeted the hello of this connection has been read before. */
+  constructor(socket: Socket, listener: StreamListener, { mayRefuse = false, greeted = false } = {}) {
     this.socket = socket;
-    this.#reader = new StreamReader({ mayRefuse });
+    this.#reader = new StreamReader({ mayRefuse, greeted });
+    this.#greeted = greeted;
     this.transport = (socket as Partial<TLSSocket>).encrypted === true ? "tls" : "tcp";
     this.#listener = listener;
     (socket as WiredSocket)[wireOf] = this;
@@ -61,11 +62,24 @@ export class StreamWire implements Wire {
     this.socket.end();
   }
 
+  /** Nobody listens any more; the socket is the caller's. */
+  release(): void {
+    this.#listener = null;
+  }
+
   destroy(): void {
     this.#listener = null;
     this.socket.destroy();
   }
 
+  /** Nothing is on its way through this process, in either direction. */
+  get atRest(): boolean {
+    const { socket } = this;
+    if (socket.destroyed || socket.readableEnded || socket.writableEnded || socket.isPaused()) return false;
+    return socket.readableLength === 0 && socket.writableLength === 0 && !this.#reader.inMessage;
+  }
+
+  /** Takes what has arrived. */
   push(chunk: Buffer): void {
     if (this.#listener === null) return;
     if (this.#greeted && !this.#reader.inMessage && this.#listener.takeWhole?.(chunk) === true) return;

@@ -1,0 +1,85 @@
+import { OwnedFd } from "./fd.js";
+import { check, lastErrno, libc } from "./libc.js";
+import { errnoName } from "./errno.js";
+
+/** include/uapi/linux/eventpoll.h. */
+export const readiness = { readable: 0x1, error: 0x8, hangUp: 0x10, peerEnded: 0x2000 } as const;
+
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+
+/** struct epoll_event is packed on x86-64 alone. */
+export const eventLayout =
+  process.arch === "x64" ? { bytes: 12, low: 1, high: 2 } : { bytes: 16, low: 2, high: 3 };
+const words = eventLayout.bytes / 4;
+
+/**
+ * An epoll set, empty.
+ *
+ * @throws DeadpeerError `syscall-failed`, as EMFILE.
+ */
+export function createEpoll(): OwnedFd {
+  return new OwnedFd(check(libc().epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
+}
+
+/**
+ * The use of an epoll set, which somebody else owns. What is added is known by two words of the caller's, and not by its
+ * descriptor's number, which is somebody else's as soon as it is closed.
+ *
+ * @example
+ * using set = createEpoll();
+ * const epoll = new Epoll(set.fd, 1_024);
+ * epoll.add(fd, place, generation);
+ * for (let n = epoll.wait(1_000); n-- > 0; ) serve(epoll.low(n), epoll.high(n), epoll.what(n));
+ */
+export class Epoll {
+  readonly #fd: number;
+  /** Events that one `wait` gives at most. */
+  readonly most: number;
+  readonly #change = new Uint32Array(words);
+  readonly #changeBytes = Buffer.from(this.#change.buffer);
+  readonly #events: Uint32Array;
+  readonly #eventBytes: Buffer;
+
+  constructor(fd: number, most: number) {
+    this.#fd = fd;
+    this.most = most;
+    this.#events = new Uint32Array(most * words);
+    this.#eventBytes = Buffer.from(this.#events.buffer);
+  }
+
+  /** Tells of what can be read, of the peer's end and of errors, for as long as they last. @throws DeadpeerError `syscall-failed`. */
+  add(fd: number, low: number, high: number): void {
+    this.#change[0] = readiness.readable | readiness.peerEnded;
+    this.#change[eventLayout.low] = low;
+    this.#change[eventLayout.high] = high;
+    check(libc().epoll_ctl(this.#fd, EPOLL_CTL_ADD, fd, this.#changeBytes), "epoll_ctl(ADD)");
+  }
+
+  /** @returns false: it was not in the set. The kernel takes out what is closed for good. */
+  remove(fd: number): boolean {
+    return libc().epoll_ctl(this.#fd, EPOLL_CTL_DEL, fd, null) === 0;
+  }
+
+  /** Blocks this thread. @returns how many events there are; a signal's interruption is none. @throws DeadpeerError `syscall-failed`. */
+  wait(timeoutMs: number): number {
+    const count = libc().epoll_wait(this.#fd, this.#eventBytes, this.most, timeoutMs);
+    if (count < 0 && errnoName(lastErrno()) === "EINTR") return 0;
+    return check(count, "epoll_wait");
+  }
+
+  /** Of an event of the last `wait`: the words that it was added with. */
+  low(event: number): number {
+    return this.#events[event * words + eventLayout.low] ?? 0;
+  }
+
+  high(event: number): number {
+    return this.#events[event * words + eventLayout.high] ?? 0;
+  }
+
+  /** `readiness`, or-ed. */
+  what(event: number): number {
+    return this.#events[event * words] ?? 0;
+  }
+}

@@ -1,0 +1,185 @@
+import { constants } from "node:os";
+import {
+  answerBareBeats,
+  bareBeat,
+  readBareBeats,
+  type Said,
+} from "../../heartbeat/protocol/answer-in-place.js";
+import { type Epoll, readiness } from "../../kernel/epoll.js";
+import { silence } from "../../kernel/event-fd.js";
+import { receive, transmit } from "../../kernel/socket-io.js";
+import { TimerWheel } from "../../time/timer-wheel.js";
+import { beatBurst } from "../beat-rate.js";
+import type { Handback, Why } from "./handback.js";
+import { hand, order, type Slots, word } from "./slots.js";
+
+/** What the bell is known by in the epoll set: no slot has it. */
+export const bellSlot = 0xffff_ffff;
+/** So often it counts a turn, whatever happens. */
+const longestWaitMs = 1_000;
+/** Deadlines looked at between two reads. */
+const batch = 1_000;
+/** With more ready than one turn takes, deadlines wait, for what proves a peer alive may lie unread; but not for ever. */
+const mostFullTurns = 50;
+
+export interface AttendantOptions {
+  readonly slots: Slots;
+  readonly epoll: Epoll;
+  /** An eventfd, rung for orders. */
+  readonly bell: number;
+  readonly beatEveryMs: number;
+  readonly now: () => number;
+  readonly handBack: (back: Handback) => void;
+}
+
+/**
+ * Keeps parked sessions: answers their beats, and hands back whatever asks for more than that. It owns nothing and closes nothing; a
+ * descriptor is its to use from the order to park until it hands the slot back.
+ *
+ * @example
+ * const attendant = new Attendant({ slots, epoll, bell, beatEveryMs: 100, now, handBack });
+ * while (!slots.fenced) attendant.turn();
+ */
+export class Attendant {
+  readonly #options: AttendantOptions;
+  readonly #slots: Slots;
+  readonly #epoll: Epoll;
+  readonly #wheel: TimerWheel;
+  /** The generation of the tenant in each slot, plus one; 0: nobody. */
+  readonly #tenant: Float64Array;
+  readonly #oneBeat: Buffer;
+  readonly #said: Said = { sendEveryMs: 0, received: 0 };
+  readonly #own: Said = { sendEveryMs: 0, received: 0 };
+  #fullTurns = 0;
+
+  constructor(options: AttendantOptions) {
+    this.#options = options;
+    this.#slots = options.slots;
+    this.#epoll = options.epoll;
+    this.#wheel = new TimerWheel({ startMs: options.now() });
+    this.#tenant = new Float64Array(options.slots.capacity);
+    this.#oneBeat = options.slots.room.subarray(0, bareBeat);
+    this.#epoll.add(options.bell, bellSlot, 0);
+  }
+
+  /** Waits for something, a second at most, and does what there is to do. */
+  turn(): void {
+    const count = this.#epoll.wait(this.#waitMs());
+    Atomics.add(this.#slots.control, word.turns, 1);
+    const nowMs = this.#options.now();
+    for (let event = 0; event < count && !this.#slots.fenced; event++) {
+      const slot = this.#epoll.low(event);
+      if (slot === bellSlot) silence(this.#options.bell);
+      else if (this.#tenant[slot] === this.#epoll.high(event) + 1)
+        this.#serve(slot, this.#epoll.what(event), nowMs);
+    }
+    this.#obey();
+    this.#fullTurns = count === this.#epoll.most ? this.#fullTurns + 1 : 0;
+    if (this.#fullTurns % mostFullTurns === 0)
+      this.#wheel.advance(nowMs, (slot) => this.#look(slot, nowMs), batch);
+  }
+
+  #waitMs(): number {
+    const nextMs = this.#wheel.nextMs();
+    if (nextMs === null) return longestWaitMs;
+    return Math.min(longestWaitMs, Math.max(0, Math.ceil(nextMs - this.#options.now())));
+  }
+
+  #obey(): void {
+    while (!this.#slots.fenced) {
+      const given = this.#slots.next();
+      if (given < 0) return;
+      const slot = given >>> 1;
+      if ((given & 1) === order.park) this.#park(slot);
+      // What was handed back meanwhile is on its way already.
+      else if (this.#tenant[slot] !== 0) this.#handBack(slot, "recalled");
+    }
+  }
+
+  #park(slot: number): void {
+    const generation = at(this.#slots.generation, slot);
+    this.#tenant[slot] = generation + 1;
+    try {
+      this.#epoll.add(at(this.#slots.fd, slot), slot, generation);
+    } catch {
+      // No memory, no watches left, or nothing there any more: its owner keeps it as it kept it before.
+      this.#handBack(slot, "refused");
+      return;
+    }
+    this.#wheel.set(slot, at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot));
+  }
+
+  /** A deadline has come: whoever was heard meanwhile only gets the next one. */
+  #look(slot: number, nowMs: number): void {
+    const dueMs = at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot);
+    if (dueMs > nowMs) this.#wheel.set(slot, dueMs);
+    else if (!this.#slots.fenced) this.#handBack(slot, "due");
+  }
+
+  #serve(slot: number, what: number, nowMs: number): void {
+    // The kernel tells an error once: to whoever will have to say what became of the connection.
+    if ((what & (readiness.error | readiness.hangUp)) !== 0) {
+      this.#handBack(slot, "ended");
+      return;
+    }
+    const { room, control } = this.#slots;
+    const length = receive(at(this.#slots.fd, slot), room);
+    if (length <= 0) {
+      if (length === -constants.errno.EAGAIN) return;
+      this.#handBack(slot, "ended", length === 0 ? {} : { errno: -length, syscall: "read" });
+      return;
+    }
+    control[word.handSlot] = slot;
+    control[word.handGeneration] = at(this.#slots.generation, slot);
+    control[word.handLength] = length;
+    control[word.hand] = hand.read;
+    const chunk = length === bareBeat ? this.#oneBeat : room.subarray(0, length);
+    if (!this.#answers(slot, chunk, nowMs)) this.#handBack(slot, "arrived", { bytes: copyOf(chunk) });
+    control[word.hand] = hand.empty;
+  }
+
+  /** @returns false: these are not beats that change nothing, or too many. Nothing was done then. */
+  #answers(slot: number, chunk: Buffer, nowMs: number): boolean {
+    const slots = this.#slots;
+    const count = readBareBeats(chunk, this.#said);
+    if (count === 0) return false;
+    if (this.#said.sendEveryMs !== slots.sendEveryMs[slot]) return false;
+    if (this.#said.received !== slots.acknowledged[slot]) return false;
+    const { beatEveryMs } = this.#options;
+    const paidMs = at(slots.paidMs, slot);
+    if (paidMs - nowMs > (beatBurst - count) * beatEveryMs) return false;
+    slots.paidMs[slot] = Math.max(nowMs, paidMs) + count * beatEveryMs;
+    slots.heardMs[slot] = nowMs;
+    this.#own.received = at(slots.received, slot);
+    slots.control[word.hand] = hand.answering;
+    answerBareBeats(chunk, this.#own);
+    const taken = transmit(at(slots.fd, slot), slots.room, chunk.length);
+    if (taken === chunk.length) return true;
+    if (taken < 0 && taken !== -constants.errno.EAGAIN)
+      this.#handBack(slot, "ended", { errno: -taken, syscall: "write" });
+    else this.#handBack(slot, "full", { unsent: copyOf(chunk.subarray(Math.max(0, taken))) });
+    return true;
+  }
+
+  #handBack(slot: number, why: Why, more: Partial<Handback> = {}): void {
+    const generation = at(this.#tenant, slot) - 1;
+    this.#tenant[slot] = 0;
+    this.#wheel.delete(slot);
+    this.#epoll.remove(at(this.#slots.fd, slot));
+    this.#options.handBack({ slot, generation, why, ...nothing, ...more });
+  }
+}
+
+const nothing = { bytes: null, unsent: null, errno: 0, syscall: null } as const;
+
+/** Within bounds by construction; the compiler cannot know. */
+function at(array: Float64Array | Int32Array | Uint32Array, index: number): number {
+  return array[index] as number;
+}
+
+/** Out of the memory that the next read overwrites. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(bytes.length);
+  copy.set(bytes);
+  return copy;
+}

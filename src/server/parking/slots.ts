@@ -1,0 +1,102 @@
+/** Where the two threads' common words lie in `Slots.control`. */
+export const word = {
+  /** Counted by the attendant each time round: who stands still hangs. */
+  turns: 0,
+  /** Set by the owner: the attendant touches no descriptor any more. */
+  fenced: 1,
+  /** Orders written, by the owner; orders read, by the attendant. */
+  written: 2,
+  read: 3,
+  /** What the attendant has read and not yet answered or handed back: its slot and the tenant there, its length, and how far it is. */
+  handSlot: 4,
+  handGeneration: 5,
+  handLength: 6,
+  hand: 7,
+} as const;
+
+/** Of `word.hand`. Once an answer is on its way, the bytes count as answered. */
+export const hand = { empty: 0, read: 1, answering: 2 } as const;
+
+export const order = { park: 0, recall: 1 } as const;
+
+/** As much as one read brings. */
+const roomBytes = 65_536;
+
+/**
+ * What is known of parked sessions, in memory that two threads share: the owner (the main thread) writes a slot before it parks and
+ * reads it once it has it back; in between it belongs to the attendant (the worker), and the owner only looks at `heardMs`.
+ */
+export class Slots {
+  readonly memory: SharedArrayBuffer;
+  readonly capacity: number;
+  /** When the peer was last heard, and until when its beats are paid for, on the owner's monotonic clock. */
+  readonly heardMs: Float64Array;
+  readonly paidMs: Float64Array;
+  /** Silence after which the session has to be looked at. */
+  readonly patienceMs: Float64Array;
+  /** The last message that was taken from the peer, and the last of ours that it has said to have taken. */
+  readonly received: Float64Array;
+  readonly acknowledged: Float64Array;
+  readonly sendEveryMs: Uint32Array;
+  readonly fd: Int32Array;
+  /** Counts a slot's tenants: what was meant for the one before reaches nobody. */
+  readonly generation: Uint32Array;
+  /** See `word`. */
+  readonly control: Int32Array;
+  /** What arrives is read into this. */
+  readonly room: Buffer;
+  readonly #orders: Int32Array;
+
+  /** @param memory of the other thread's Slots of the same capacity. */
+  constructor(capacity: number, memory?: SharedArrayBuffer) {
+    this.capacity = capacity;
+    // A slot has at most three orders underway: one of its last tenant, and two of this one.
+    const orders = 2 ** Math.ceil(Math.log2(capacity * 4));
+    this.memory =
+      memory ??
+      new SharedArrayBuffer(roomBytes + 64 + orders * 4 + Math.ceil(capacity / 2) * 8 * 3 + capacity * 5 * 8);
+    let offset = 0;
+    const take = (bytes: number): number => {
+      const at = offset;
+      offset += Math.ceil(bytes / 8) * 8;
+      return at;
+    };
+    const doubles = (): Float64Array => new Float64Array(this.memory, take(capacity * 8), capacity);
+    this.room = Buffer.from(this.memory, take(roomBytes), roomBytes);
+    this.control = new Int32Array(this.memory, take(64), 16);
+    this.heardMs = doubles();
+    this.paidMs = doubles();
+    this.patienceMs = doubles();
+    this.received = doubles();
+    this.acknowledged = doubles();
+    this.sendEveryMs = new Uint32Array(this.memory, take(capacity * 4), capacity);
+    this.fd = new Int32Array(this.memory, take(capacity * 4), capacity);
+    this.generation = new Uint32Array(this.memory, take(capacity * 4), capacity);
+    this.#orders = new Int32Array(this.memory, take(orders * 4), orders);
+  }
+
+  /** By the owner. */
+  give(what: number, slot: number): void {
+    const written = Atomics.load(this.control, word.written);
+    this.#orders[written & (this.#orders.length - 1)] = slot * 2 + what;
+    // What was written into the slot before is seen by whoever sees this.
+    Atomics.store(this.control, word.written, (written + 1) | 0);
+  }
+
+  /** By the attendant. @returns `slot * 2 + order`, or -1. */
+  next(): number {
+    const read = Atomics.load(this.control, word.read);
+    if (read === Atomics.load(this.control, word.written)) return -1;
+    const given = this.#orders[read & (this.#orders.length - 1)] ?? -1;
+    Atomics.store(this.control, word.read, (read + 1) | 0);
+    return given;
+  }
+
+  get fenced(): boolean {
+    return Atomics.load(this.control, word.fenced) !== 0;
+  }
+
+  fence(): void {
+    Atomics.store(this.control, word.fenced, 1);
+  }
+}
