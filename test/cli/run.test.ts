@@ -174,20 +174,21 @@ describe("run is as if the program had been started without", { skip }, () => {
   });
 });
 
-describe("run in a terminal", { skip }, () => {
-  const words = (...program: readonly string[]): [string, ...string[]] => [
-    process.execPath,
-    cli,
-    "run",
-    "--idle",
-    "60s",
-    "--",
-    ...program,
-  ];
-  /** Within the tree, as the program has printed it. */
-  const cgroupOn = (screen: string): string =>
-    join(cgroupMount(), /^0::(\S*dp-run-\S+)/m.exec(screen)?.[1] ?? "nothing");
+const words = (...program: readonly string[]): [string, ...string[]] => [
+  process.execPath,
+  cli,
+  "run",
+  "--idle",
+  "60s",
+  "--",
+  ...program,
+];
 
+/** Within the tree, as the program has printed it. */
+const cgroupOn = (screen: string): string =>
+  join(cgroupMount(), /^0::(\S*dp-run-\S+)/m.exec(screen)?.[1] ?? "nothing");
+
+describe("run in a terminal", { skip }, () => {
   test("the program has it, with its size", () => {
     const script = "test -t 0 && test -t 1 && test -t 2 && echo a terminal; cat; stty size; exit 5";
     const { screen, status } = inTerminal(words("sh", "-c", script), [["a terminal", "\u0004"]], 133);

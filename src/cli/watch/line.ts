@@ -22,6 +22,8 @@ const styles: Readonly<Record<string, Style>> = {
 /** So much of a line must be left for the sentence; on a narrower terminal it has lines of its own. */
 const leastSentence = 48;
 
+const widthOf = ({ title, width }: LineColumn): number => Math.max(title.length, width);
+
 /** Lines come one at a time, so that the columns cannot be made to fit them: they keep the widest text that they have seen. */
 export class LineWriter {
   readonly #terminal: Terminal;
@@ -34,7 +36,6 @@ export class LineWriter {
   constructor(terminal: Terminal, withDate: boolean, ownNamespace: string | null) {
     this.#terminal = terminal;
     const all = columns(withDate, ownNamespace);
-    const widthOf = ({ title, width }: LineColumn): number => Math.max(title.length, width);
     const widest = all.reduce((sum, column) => sum + widthOf(column) + 2, 0);
     this.#isStacked = widest + leastSentence > terminal.width;
     this.#columns = this.#isStacked ? all.filter(({ title }) => isFirst.has(title)) : all;

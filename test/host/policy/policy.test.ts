@@ -310,6 +310,8 @@ describe("policies beside one another and beside others' programs", { skip: need
     });
 });
 
+const url = (path: string): string => JSON.stringify(new URL(path, builtSource).href);
+
 describe("the life of a policy", { skip: needsRoot }, () => {
   test("it outlives who made it, killed or not, is found by others, and goes when it is removed", async () => {
     await using cgroup = new TestCgroup();
@@ -371,7 +373,6 @@ describe("the life of a policy", { skip: needsRoot }, () => {
 
   test("killed between its two attachments it is listed as what it is, works as far as it goes, and can be removed", async () => {
     await using cgroup = new TestCgroup();
-    const url = (path: string): string => JSON.stringify(new URL(path, builtSource).href);
     // As addPolicy does, up to there.
     const script = `
       const { withCgroup } = await import(${url("host/policy/cgroup.js")});

@@ -112,7 +112,7 @@ class Racer {
       // Whatever was drawn, it comes out in the end.
       if (turns === 200) place?.shift.recall(place.slot);
     }
-    const back = guest.back as NonNullable<Guest["back"]>;
+    const { back } = guest;
     assert.notEqual(back.fd, null);
     assert.equal(back.failed, null);
     const again = new NetSocket({ fd: back.fd as number });
