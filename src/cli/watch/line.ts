@@ -29,15 +29,21 @@ export class LineWriter {
   readonly #widths: number[];
   /** Whether what does not fit a terminal's line stands below it. */
   readonly #isStacked: boolean;
+  readonly #ownNamespace: string | null;
 
   /** @param ownNamespace what obituaries call the namespace that needs no naming; null: each names its own. */
   constructor(terminal: Terminal, withDate: boolean, ownNamespace: string | null) {
     this.#terminal = terminal;
-    const all = columns(withDate, ownNamespace);
+    this.#ownNamespace = ownNamespace;
+    const all = columns(withDate);
     const widthOf = ({ title, width }: LineColumn): number => Math.max(title.length, width);
     const widest = all.reduce((sum, column) => sum + widthOf(column) + 2, 0);
     this.#isStacked = widest + leastSentence > terminal.width;
-    this.#columns = this.#isStacked ? all.filter(({ title }) => isFirst.has(title)) : all;
+    this.#columns = this.#isStacked
+      ? all.filter(({ title }) => isFirst.has(title))
+      : all.map((column) =>
+          column.title === "CONNECTION" ? { ...column, text: this.#connectionAndPlace } : column,
+        );
     this.#widths = this.#columns.map(widthOf);
   }
 
@@ -58,9 +64,13 @@ export class LineWriter {
       return style === undefined ? fitted : paint(this.#terminal, style, fitted);
     });
     if (!this.#isStacked) return [...cells, sentence(obituary)].join("  ");
-    const below = wrap(this.#terminal, `${sentence(obituary)} ${figures(obituary)}`, indent);
+    const where = whereText(obituary, this.#ownNamespace);
+    const below = wrap(this.#terminal, `${sentence(obituary)} (${figures(obituary)}${where})`, indent);
     return `${cells.join("  ").trimEnd()}\n${below}`;
   }
+
+  readonly #connectionAndPlace = (obituary: Obituary): string =>
+    connectionText(obituary) + whereText(obituary, this.#ownNamespace);
 
   #fit(text: string, index: number): string {
     const width = Math.max(this.#widths[index] ?? 0, text.length);
@@ -85,13 +95,13 @@ function figures(obituary: Obituary): string {
     `sent ${count(bytes?.sent)}`,
     `received ${count(bytes?.received)}`,
   ];
-  return `(${parts.join(", ")})`;
+  return parts.join(", ");
 }
 
 /** One IPv6 connection between long addresses must not push all later lines off the screen. */
 const mostWidth = 48;
 
-function columns(withDate: boolean, ownNamespace: string | null): readonly LineColumn[] {
+function columns(withDate: boolean): readonly LineColumn[] {
   return [
     { title: "TIME", width: withDate ? 19 : 8, text: ({ at }) => localTime(new Date(at), withDate) },
     { title: "VERDICT", width: 12, text: verdictText },
@@ -104,7 +114,7 @@ function columns(withDate: boolean, ownNamespace: string | null): readonly LineC
     },
     { title: "TIMER", width: 12, text: ({ verdict: { timer } }) => (timer === "none" ? "-" : timer) },
     { title: "PROCESS", width: 16, text: processText },
-    { title: "CONNECTION", width: 34, text: (obituary) => connectionText(obituary, ownNamespace) },
+    { title: "CONNECTION", width: 34, text: connectionText },
     { title: "WAS", width: 11, text: ({ state }) => state },
     { title: "LIVED", width: 7, align: "right", text: lifetimeText },
     { title: "SENT", width: 7, align: "right", text: ({ bytes }) => count(bytes?.sent) },
@@ -133,10 +143,13 @@ function processText({ processes: [first, ...others] }: Obituary): string {
   return `${name} ${first.pid}${more === 0 ? "" : ` +${more}`}`;
 }
 
-function connectionText({ local, remote, direction, netns }: Obituary, ownNamespace: string | null): string {
+function connectionText({ local, remote, direction }: Obituary): string {
   const arrow = direction === "outgoing" ? "→" : direction === "incoming" ? "←" : "↔";
-  const where = netns === null || netns === ownNamespace ? "" : ` in ${netns}`;
-  return `${endpoint(local)} ${arrow} ${endpoint(remote)}${where}`;
+  return `${endpoint(local)} ${arrow} ${endpoint(remote)}`;
+}
+
+function whereText({ netns }: Obituary, ownNamespace: string | null): string {
+  return netns === null || netns === ownNamespace ? "" : ` in ${netns}`;
 }
 
 function endpoint({ address, port }: Obituary["local"]): string {
