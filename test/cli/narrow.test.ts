@@ -32,12 +32,12 @@ const lost: Obituary = {
   source: "trace",
 };
 
-describe("watch on a terminal", () => {
-  const written = (width: number): string => {
-    const lines = new LineWriter({ width, colour: false }, false, null);
-    return `${lines.titles()}\n${lines.line(lost)}`.replaceAll(/\d\d:\d\d:\d\d/g, "14:22:31");
-  };
+const written = (width: number): string => {
+  const lines = new LineWriter({ width, colour: false }, false, null);
+  return `${lines.titles()}\n${lines.line(lost)}`.replaceAll(/\d\d:\d\d:\d\d/g, "14:22:31");
+};
 
+describe("watch on a terminal", () => {
   test("of 80 columns: who and what in a line, and below it why", () =>
     assert.equal(
       written(80),

@@ -35,15 +35,13 @@ export class LineWriter {
   constructor(terminal: Terminal, withDate: boolean, ownNamespace: string | null) {
     this.#terminal = terminal;
     this.#ownNamespace = ownNamespace;
-    const all = columns(withDate);
-    const widthOf = ({ title, width }: LineColumn): number => Math.max(title.length, width);
+    const all = columns(
+      withDate,
+      (obituary) => connectionText(obituary) + (this.#isStacked ? "" : this.#where(obituary)),
+    );
     const widest = all.reduce((sum, column) => sum + widthOf(column) + 2, 0);
     this.#isStacked = widest + leastSentence > terminal.width;
-    this.#columns = this.#isStacked
-      ? all.filter(({ title }) => isFirst.has(title))
-      : all.map((column) =>
-          column.title === "CONNECTION" ? { ...column, text: this.#connectionAndPlace } : column,
-        );
+    this.#columns = this.#isStacked ? all.filter(({ title }) => isFirst.has(title)) : all;
     this.#widths = this.#columns.map(widthOf);
   }
 
@@ -64,19 +62,27 @@ export class LineWriter {
       return style === undefined ? fitted : paint(this.#terminal, style, fitted);
     });
     if (!this.#isStacked) return [...cells, sentence(obituary)].join("  ");
-    const where = whereText(obituary, this.#ownNamespace);
-    const below = wrap(this.#terminal, `${sentence(obituary)} (${figures(obituary)}${where})`, indent);
+    const below = wrap(
+      this.#terminal,
+      `${sentence(obituary)} (${figures(obituary)}${this.#where(obituary)})`,
+      indent,
+    );
     return `${cells.join("  ").trimEnd()}\n${below}`;
   }
 
-  readonly #connectionAndPlace = (obituary: Obituary): string =>
-    connectionText(obituary) + whereText(obituary, this.#ownNamespace);
+  #where({ netns }: Obituary): string {
+    return netns === null || netns === this.#ownNamespace ? "" : ` in ${netns}`;
+  }
 
   #fit(text: string, index: number): string {
     const width = Math.max(this.#widths[index] ?? 0, text.length);
     this.#widths[index] = Math.min(width, mostWidth);
     return this.#columns[index]?.align === "right" ? text.padStart(width) : text.padEnd(width);
   }
+}
+
+function widthOf({ title, width }: LineColumn): number {
+  return Math.max(title.length, width);
 }
 
 /** What stays in the first line on a narrow terminal: who died, and of what. */
@@ -101,7 +107,7 @@ function figures(obituary: Obituary): string {
 /** One IPv6 connection between long addresses must not push all later lines off the screen. */
 const mostWidth = 48;
 
-function columns(withDate: boolean): readonly LineColumn[] {
+function columns(withDate: boolean, connection: (obituary: Obituary) => string): readonly LineColumn[] {
   return [
     { title: "TIME", width: withDate ? 19 : 8, text: ({ at }) => localTime(new Date(at), withDate) },
     { title: "VERDICT", width: 12, text: verdictText },
@@ -114,7 +120,7 @@ function columns(withDate: boolean): readonly LineColumn[] {
     },
     { title: "TIMER", width: 12, text: ({ verdict: { timer } }) => (timer === "none" ? "-" : timer) },
     { title: "PROCESS", width: 16, text: processText },
-    { title: "CONNECTION", width: 34, text: connectionText },
+    { title: "CONNECTION", width: 34, text: connection },
     { title: "WAS", width: 11, text: ({ state }) => state },
     { title: "LIVED", width: 7, align: "right", text: lifetimeText },
     { title: "SENT", width: 7, align: "right", text: ({ bytes }) => count(bytes?.sent) },
@@ -146,10 +152,6 @@ function processText({ processes: [first, ...others] }: Obituary): string {
 function connectionText({ local, remote, direction }: Obituary): string {
   const arrow = direction === "outgoing" ? "→" : direction === "incoming" ? "←" : "↔";
   return `${endpoint(local)} ${arrow} ${endpoint(remote)}`;
-}
-
-function whereText({ netns }: Obituary, ownNamespace: string | null): string {
-  return netns === null || netns === ownNamespace ? "" : ` in ${netns}`;
 }
 
 function endpoint({ address, port }: Obituary["local"]): string {

@@ -76,6 +76,8 @@ function refused(work: () => unknown, code: ErrorCode, ...words: readonly string
   });
 }
 
+const urlOf = (path: string): string => JSON.stringify(new URL(path, builtSource).href);
+
 describe("a policy on a cgroup", { skip: needsRoot }, () => {
   test("sets connections of either family and a mapped one, at both ends", async () => {
     await using cgroup = new TestCgroup();
@@ -371,14 +373,13 @@ describe("the life of a policy", { skip: needsRoot }, () => {
 
   test("killed between its two attachments it is listed as what it is, works as far as it goes, and can be removed", async () => {
     await using cgroup = new TestCgroup();
-    const url = (path: string): string => JSON.stringify(new URL(path, builtSource).href);
     // As addPolicy does, up to there.
     const script = `
-      const { withCgroup } = await import(${url("host/policy/cgroup.js")});
-      const { attachNew } = await import(${url("host/policy/attach.js")});
-      const { establishedProgram } = await import(${url("host/policy/established.js")});
-      const { encodeRecord, policyNames } = await import(${url("host/policy/record.js")});
-      const { createValue, writeValue } = await import(${url("kernel/bpf/maps.js")});
+      const { withCgroup } = await import(${urlOf("host/policy/cgroup.js")});
+      const { attachNew } = await import(${urlOf("host/policy/attach.js")});
+      const { establishedProgram } = await import(${urlOf("host/policy/established.js")});
+      const { encodeRecord, policyNames } = await import(${urlOf("host/policy/record.js")});
+      const { createValue, writeValue } = await import(${urlOf("kernel/bpf/maps.js")});
       const request = ${JSON.stringify({ onlyUnset: false, ports: [], remotes: [], ...full })};
       const owner = { command: "add", pid: process.pid, startTicks: 0, pidNamespace: 0, uid: 0 };
       withCgroup(${JSON.stringify(cgroup.path)}, (open) => {

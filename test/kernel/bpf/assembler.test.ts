@@ -58,6 +58,13 @@ describe("each instruction's bytes", () => {
   });
 });
 
+const far = (instructions: number): Buffer => {
+  const end = new Label();
+  const code = new Assembler().jump(end);
+  for (let index = 0; index < instructions; index++) code.exit();
+  return code.place(end).exit().assemble();
+};
+
 describe("jumps", () => {
   test("count from the instruction behind them, forwards, to the next, and backwards", () => {
     const [start, next, end] = [new Label(), new Label(), new Label()];
@@ -80,12 +87,6 @@ describe("jumps", () => {
   });
 
   test("reach as far as 16 bits do, and no further", () => {
-    const far = (instructions: number): Buffer => {
-      const end = new Label();
-      const code = new Assembler().jump(end);
-      for (let index = 0; index < instructions; index++) code.exit();
-      return code.place(end).exit().assemble();
-    };
     assert.equal(far(32_767).readInt16LE(2), 32_767);
     assert.throws(() => far(32_768), RangeError);
   });

@@ -12,13 +12,14 @@ function having(...capabilities: readonly Capability[]): (capability: Capability
 }
 const all = having("CAP_BPF", "CAP_NET_ADMIN", "CAP_SYS_ADMIN");
 
+const denied = (has: (capability: Capability) => Answer): string => {
+  const { code, message, errno } = bpfError(EPERM, "BPF_PROG_LOAD", { has, memoryLimit: null });
+  assert.deepEqual([code, errno], ["permission-denied", "EPERM"]);
+  return message;
+};
+
 describe("why bpf(2) refused", () => {
   test("a capability is missing, by name; one of two that would do is enough", () => {
-    const denied = (has: (capability: Capability) => Answer): string => {
-      const { code, message, errno } = bpfError(EPERM, "BPF_PROG_LOAD", { has, memoryLimit: null });
-      assert.deepEqual([code, errno], ["permission-denied", "EPERM"]);
-      return message;
-    };
     assert.match(
       denied(having()),
       /needs CAP_BPF \(CAP_SYS_ADMIN before Linux 5\.8\) and CAP_NET_ADMIN; run/,
