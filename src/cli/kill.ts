@@ -4,7 +4,8 @@ import type { KillCommandOptions } from "./kill/run.js";
 
 const details = `
 The program gets ECONNABORTED from its next call, the peer a reset. Needs CAP_NET_ADMIN (root). Nothing is ended without a filter;
-connections in TIME_WAIT only with --state.
+connections in TIME_WAIT and listeners only with --state. Connections that your own session hangs on are said, asked about in
+particular, and ended last.
 
 Examples:
   deadpeer kill --remote 10.0.0.9 --dry-run

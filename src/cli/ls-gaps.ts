@@ -16,17 +16,25 @@ export function gaps(sight: Sight, mayLook: Answer = have("CAP_SYS_PTRACE")): st
     lines.push(
       `${counted(unseenNamespaces, "network namespace")} not looked into; that needs CAP_SYS_ADMIN, run as root`,
     );
-  if (hidingProcesses > 0) lines.push(hidingText(hidingProcesses, mayLook));
+  if (hidingProcesses > 0) lines.push(hidingText(hidingProcesses, "connections", mayLook));
   if (interrupted)
     lines.push("connections came and went all the while: some may be missing or stand there twice");
   return lines;
 }
 
-/** As a rule they are in a namespace that others show as well, and nothing is missing. */
-function hidingText(processes: number, mayLook: Answer): string {
+/**
+ * What it means that processes do not show their network namespace. As a rule others that are in it show it, and nothing is missing.
+ *
+ * @param what would be missing otherwise, e.g. `connections`.
+ */
+export function hidingText(
+  processes: number,
+  what: string,
+  mayLook: Answer = have("CAP_SYS_PTRACE"),
+): string {
   const [hide, theirs] = processes === 1 ? ["hides its", "it alone is"] : ["hide their", "they alone are"];
-  const what = `${counted(processes, "process", "processes")} ${hide} network namespace`;
+  const hidden = `${counted(processes, "process", "processes")} ${hide} network namespace`;
   return mayLook === "no"
-    ? `${what}: connections of one that ${theirs} in are missing; that needs CAP_SYS_PTRACE, run as root`
-    : `${what} although this process has CAP_SYS_PTRACE: connections of one that ${theirs} in are missing`;
+    ? `${hidden}: ${what} of one that ${theirs} in are missing; that needs CAP_SYS_PTRACE, run as root`
+    : `${hidden} although this process has CAP_SYS_PTRACE: ${what} of one that ${theirs} in are missing`;
 }

@@ -8,7 +8,7 @@ Programs do not notice. What was there is written down first: --undo puts it bac
 settings could end although its peer lives (one that has been silent for longer than the user timeout) is probed first, and gets
 the user timeout when the peer has answered.
 
-Sockets of other users' processes need CAP_SYS_PTRACE (root). Exit status 3: for some of them it was missing.
+Sockets of other users' processes need CAP_SYS_PTRACE (root). Exit status 3: for some of them it was missing, or the kernel refused.
 
 Examples:
   deadpeer set --process postgres --detect 35s --dry-run

@@ -54,6 +54,14 @@ describe("watch on a terminal", () => {
         assert.ok(line.length <= width, `${line.length} columns of ${width}: ${line}`);
   });
 
+  test("another network namespace is named below", () => {
+    const lines = new LineWriter({ width: 80, colour: false }, false, "blue");
+    assert.doesNotMatch(lines.line({ ...lost, netns: "blue" }), /blue/);
+    const [first = "", ...below] = lines.line({ ...lost, netns: "green" }).split("\n");
+    assert.match(first, / 10\.0\.3\.20:5432$/);
+    assert.match(below.join("\n"), /received 3\.1MB in green\)$/);
+  });
+
   test("where nothing limits the width, a line each", () => {
     const [titles, line, ...more] = written(Number.POSITIVE_INFINITY).split("\n");
     assert.match(titles ?? "", /^TIME +VERDICT +UNNOTICED +TIMER +PROCESS .* RECEIVED +WHY$/);

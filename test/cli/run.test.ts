@@ -174,7 +174,7 @@ describe("run is as if the program had been started without", { skip }, () => {
   });
 });
 
-const words = (...program: readonly string[]): [string, ...string[]] => [
+const inRun = (...program: readonly string[]): [string, ...string[]] => [
   process.execPath,
   cli,
   "run",
@@ -183,15 +183,14 @@ const words = (...program: readonly string[]): [string, ...string[]] => [
   "--",
   ...program,
 ];
-
-/** Within the tree, as the program has printed it. */
+/** Of the run that a program is in, as it has printed it. */
 const cgroupOn = (screen: string): string =>
   join(cgroupMount(), /^0::(\S*dp-run-\S+)/m.exec(screen)?.[1] ?? "nothing");
 
 describe("run in a terminal", { skip }, () => {
   test("the program has it, with its size", () => {
     const script = "test -t 0 && test -t 1 && test -t 2 && echo a terminal; cat; stty size; exit 5";
-    const { screen, status } = inTerminal(words("sh", "-c", script), [["a terminal", "\u0004"]], 133);
+    const { screen, status } = inTerminal(inRun("sh", "-c", script), [["a terminal", "\u0004"]], 133);
     assert.equal(status, 5, screen);
     assert.match(screen, /a terminal\r\n(\^D[^\r]*)?24 133\r\n$/);
   });
@@ -199,7 +198,7 @@ describe("run in a terminal", { skip }, () => {
   test("Ctrl-C is the program's: one that ends in order does, and its cgroup goes", async () => {
     const script =
       "trap 'echo caught; exit 3' INT; cat /proc/self/cgroup; echo ready; while :; do sleep 1; done";
-    const { screen, status } = inTerminal(words("sh", "-c", script), [["ready", "\u0003"]]);
+    const { screen, status } = inTerminal(inRun("sh", "-c", script), [["ready", "\u0003"]]);
     assert.equal(status, 3, screen);
     assert.match(screen, /caught/);
     await until(() => !existsSync(cgroupOn(screen)));
@@ -207,14 +206,14 @@ describe("run in a terminal", { skip }, () => {
 
   test("Ctrl-C ends one that does not care, as a signal", async () => {
     const script = "cat /proc/self/cgroup; echo ready; exec sleep 60";
-    const { screen, status } = inTerminal(words("sh", "-c", script), [["ready", "\u0003"]]);
+    const { screen, status } = inTerminal(inRun("sh", "-c", script), [["ready", "\u0003"]]);
     assert.equal(status, -2, screen);
     await until(() => !existsSync(cgroupOn(screen)));
   });
 
   test("a shell stops it with Ctrl-Z, and goes on with it in the background and the foreground", async () => {
     const shell = ["env", "PS1=$ ", "bash", "--norc", "--noediting", "-i"] as const;
-    const command = words("sh", "-c", "cat /proc/self/cgroup; echo re'ad'y; exec cat")
+    const command = inRun("sh", "-c", "cat /proc/self/cgroup; echo re'ad'y; exec cat")
       .map(shellWord)
       .join(" ");
     const { screen, status } = inTerminal(

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { type Options, PythonSockets, times } from "../host/repair/python-sockets.js";
 import { cli, ReadableCommand } from "../support/checkout.js";
+import { requireNoPolicyAround } from "../support/cgroup.js";
 import { type Outcome, Sandbox } from "../support/sandbox.js";
 
 const detect = ["--detect", "35s"];
@@ -34,12 +35,14 @@ describe("deadpeer set", { skip: Sandbox.missing(), timeout: 300_000 }, () => {
   let sandbox: Sandbox;
   let python: PythonSockets | undefined;
   beforeEach(async () => {
+    requireNoPolicyAround();
     sandbox = await Sandbox.open();
   });
   afterEach(async () => {
     await python?.[Symbol.asyncDispose]();
     python = undefined;
     await sandbox[Symbol.asyncDispose]();
+    requireNoPolicyAround();
   });
 
   const inside = (): [string, ...string[]] => [

@@ -5,6 +5,7 @@ import {
   namespaceAt,
   type NetworkNamespace,
 } from "../../kernel/namespaces.js";
+import { hidingText } from "../ls-gaps.js";
 import { note } from "../note.js";
 
 export interface NamespaceOptions {
@@ -18,8 +19,7 @@ export function readNamespaces({ netns, allNetns }: NamespaceOptions): NetworkNa
     if (netns !== undefined)
       throw new DeadpeerError("bad-option", "--all-netns includes every --netns; give the one or the other");
     const { namespaces, unreadable } = allNamespaces();
-    if (unreadable > 0)
-      note(`the namespaces of ${unreadable} processes may not be seen; CAP_SYS_PTRACE (root) is needed`);
+    if (unreadable > 0) note(hidingText(unreadable, "values"));
     return namespaces;
   }
   if (netns === undefined) return null;

@@ -22,8 +22,6 @@ const styles: Readonly<Record<string, Style>> = {
 /** So much of a line must be left for the sentence; on a narrower terminal it has lines of its own. */
 const leastSentence = 48;
 
-const widthOf = ({ title, width }: LineColumn): number => Math.max(title.length, width);
-
 /** Lines come one at a time, so that the columns cannot be made to fit them: they keep the widest text that they have seen. */
 export class LineWriter {
   readonly #terminal: Terminal;
@@ -31,11 +29,16 @@ export class LineWriter {
   readonly #widths: number[];
   /** Whether what does not fit a terminal's line stands below it. */
   readonly #isStacked: boolean;
+  readonly #ownNamespace: string | null;
 
   /** @param ownNamespace what obituaries call the namespace that needs no naming; null: each names its own. */
   constructor(terminal: Terminal, withDate: boolean, ownNamespace: string | null) {
     this.#terminal = terminal;
-    const all = columns(withDate, ownNamespace);
+    this.#ownNamespace = ownNamespace;
+    const all = columns(
+      withDate,
+      (obituary) => connectionText(obituary) + (this.#isStacked ? "" : this.#where(obituary)),
+    );
     const widest = all.reduce((sum, column) => sum + widthOf(column) + 2, 0);
     this.#isStacked = widest + leastSentence > terminal.width;
     this.#columns = this.#isStacked ? all.filter(({ title }) => isFirst.has(title)) : all;
@@ -59,8 +62,16 @@ export class LineWriter {
       return style === undefined ? fitted : paint(this.#terminal, style, fitted);
     });
     if (!this.#isStacked) return [...cells, sentence(obituary)].join("  ");
-    const below = wrap(this.#terminal, `${sentence(obituary)} ${figures(obituary)}`, indent);
+    const below = wrap(
+      this.#terminal,
+      `${sentence(obituary)} (${figures(obituary)}${this.#where(obituary)})`,
+      indent,
+    );
     return `${cells.join("  ").trimEnd()}\n${below}`;
+  }
+
+  #where({ netns }: Obituary): string {
+    return netns === null || netns === this.#ownNamespace ? "" : ` in ${netns}`;
   }
 
   #fit(text: string, index: number): string {
@@ -68,6 +79,10 @@ export class LineWriter {
     this.#widths[index] = Math.min(width, mostWidth);
     return this.#columns[index]?.align === "right" ? text.padStart(width) : text.padEnd(width);
   }
+}
+
+function widthOf({ title, width }: LineColumn): number {
+  return Math.max(title.length, width);
 }
 
 /** What stays in the first line on a narrow terminal: who died, and of what. */
@@ -86,13 +101,13 @@ function figures(obituary: Obituary): string {
     `sent ${count(bytes?.sent)}`,
     `received ${count(bytes?.received)}`,
   ];
-  return `(${parts.join(", ")})`;
+  return parts.join(", ");
 }
 
 /** One IPv6 connection between long addresses must not push all later lines off the screen. */
 const mostWidth = 48;
 
-function columns(withDate: boolean, ownNamespace: string | null): readonly LineColumn[] {
+function columns(withDate: boolean, connection: (obituary: Obituary) => string): readonly LineColumn[] {
   return [
     { title: "TIME", width: withDate ? 19 : 8, text: ({ at }) => localTime(new Date(at), withDate) },
     { title: "VERDICT", width: 12, text: verdictText },
@@ -105,7 +120,7 @@ function columns(withDate: boolean, ownNamespace: string | null): readonly LineC
     },
     { title: "TIMER", width: 12, text: ({ verdict: { timer } }) => (timer === "none" ? "-" : timer) },
     { title: "PROCESS", width: 16, text: processText },
-    { title: "CONNECTION", width: 34, text: (obituary) => connectionText(obituary, ownNamespace) },
+    { title: "CONNECTION", width: 34, text: connection },
     { title: "WAS", width: 11, text: ({ state }) => state },
     { title: "LIVED", width: 7, align: "right", text: lifetimeText },
     { title: "SENT", width: 7, align: "right", text: ({ bytes }) => count(bytes?.sent) },
@@ -134,10 +149,9 @@ function processText({ processes: [first, ...others] }: Obituary): string {
   return `${name} ${first.pid}${more === 0 ? "" : ` +${more}`}`;
 }
 
-function connectionText({ local, remote, direction, netns }: Obituary, ownNamespace: string | null): string {
+function connectionText({ local, remote, direction }: Obituary): string {
   const arrow = direction === "outgoing" ? "→" : direction === "incoming" ? "←" : "↔";
-  const where = netns === null || netns === ownNamespace ? "" : ` in ${netns}`;
-  return `${endpoint(local)} ${arrow} ${endpoint(remote)}${where}`;
+  return `${endpoint(local)} ${arrow} ${endpoint(remote)}`;
 }
 
 function endpoint({ address, port }: Obituary["local"]): string {

@@ -76,6 +76,8 @@ function refused(work: () => unknown, code: ErrorCode, ...words: readonly string
   });
 }
 
+const urlOf = (path: string): string => JSON.stringify(new URL(path, builtSource).href);
+
 describe("a policy on a cgroup", { skip: needsRoot }, () => {
   test("sets connections of either family and a mapped one, at both ends", async () => {
     await using cgroup = new TestCgroup();
@@ -310,8 +312,6 @@ describe("policies beside one another and beside others' programs", { skip: need
     });
 });
 
-const url = (path: string): string => JSON.stringify(new URL(path, builtSource).href);
-
 describe("the life of a policy", { skip: needsRoot }, () => {
   test("it outlives who made it, killed or not, is found by others, and goes when it is removed", async () => {
     await using cgroup = new TestCgroup();
@@ -375,11 +375,11 @@ describe("the life of a policy", { skip: needsRoot }, () => {
     await using cgroup = new TestCgroup();
     // As addPolicy does, up to there.
     const script = `
-      const { withCgroup } = await import(${url("host/policy/cgroup.js")});
-      const { attachNew } = await import(${url("host/policy/attach.js")});
-      const { establishedProgram } = await import(${url("host/policy/established.js")});
-      const { encodeRecord, policyNames } = await import(${url("host/policy/record.js")});
-      const { createValue, writeValue } = await import(${url("kernel/bpf/maps.js")});
+      const { withCgroup } = await import(${urlOf("host/policy/cgroup.js")});
+      const { attachNew } = await import(${urlOf("host/policy/attach.js")});
+      const { establishedProgram } = await import(${urlOf("host/policy/established.js")});
+      const { encodeRecord, policyNames } = await import(${urlOf("host/policy/record.js")});
+      const { createValue, writeValue } = await import(${urlOf("kernel/bpf/maps.js")});
       const request = ${JSON.stringify({ onlyUnset: false, ports: [], remotes: [], ...full })};
       const owner = { command: "add", pid: process.pid, startTicks: 0, pidNamespace: 0, uid: 0 };
       withCgroup(${JSON.stringify(cgroup.path)}, (open) => {
