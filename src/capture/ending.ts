@@ -113,12 +113,13 @@ function finishedBy(flow: Flow, side: Side, span: CaptureSpan): Ending | null {
   const closer = flow[side];
   const by = otherSide(side);
   const answered = flow[by].lastFrame > closer.finFrame || flow[by].rstFrame > 0;
+  const halfClosed = answered && flow[by].finFrame === 0;
+  const waits = halfClosed && flow[by].rstFrame === 0;
   // Half-closed it goes on waiting for the other side, and its keepalive with it (tcp_keepalive_timer in FIN_WAIT2).
-  const waits = answered && flow[by].finFrame === 0 && flow[by].rstFrame === 0;
   if (waits && closer.silence !== null && closer.rstFrame > 0) return resetBy(flow, side);
-  // Or the other side did, asked again after a while, and was told that nobody is there any more.
-  if (waits && flow[by].silence !== null && closer.rstFrame > 0) return resetSeenBy(flow, by, closer);
   if ((waits || !answered) && closer.silence !== null) return unanswered(flow, side, span);
+  const stayed = halfClosed && flow[by].silence !== null ? endingOfOpenHalf(flow, by, span) : null;
+  if (stayed !== null) return stayed;
   return {
     by,
     atNs: closer.finNs,
@@ -127,6 +128,13 @@ function finishedBy(flow: Flow, side: Side, span: CaptureSpan): Ending | null {
     frames: [closer.finFrame],
     givenUp: true,
   };
+}
+
+/** The side that kept its own half open has asked, and had no answer or was refused. */
+function endingOfOpenHalf(flow: Flow, side: Side, span: CaptureSpan): Ending | null {
+  const reset = firstOf(flow, "rstFrame");
+  if (reset === null) return unanswered(flow, side, span);
+  return reset === side ? resetBy(flow, side) : resetSeenBy(flow, side, flow[reset]);
 }
 
 /** No FIN and no RST: what one side waited for in vain, if it did. */

@@ -262,6 +262,21 @@ describe("FIN", () => {
     assert.deepEqual(found.proof.frames, [4, 6, 7]);
   });
 
+  test("the other side keeps its own open, and nothing answers its probes: silent, with its RST or without", async () => {
+    const probing = [61_010, 71_010, 81_010].map((atMs) => s({ atMs, flags: bits.ack, seq: 499, ack: 101 }));
+    const gaveUp = s({ atMs: 91_010, flags: bits.rst | bits.ack, seq: 500, ack: 101 });
+    const found = await verdict(pcapOf([...handshake, ...finAndAck, ...probing, gaveUp]));
+    assert.deepEqual(
+      [found.state, found.by, found.timer, found.certainty],
+      ["silent", "b", "keepalive", "certain"],
+    );
+    assert.deepEqual(found.proof.frames, [4, 6, 7, 8, 9]);
+    const unfinished = await verdict(pcapOf([...handshake, ...finAndAck, ...probing]));
+    assert.deepEqual([unfinished.state, unfinished.certainty], ["silent", "likely"]);
+    const once = await verdict(pcapOf([...handshake, ...finAndAck, ...probing.slice(0, 1)]));
+    assert.equal(once.state, "closed");
+  });
+
   test("the other side had more to say than was wanted: closed all the same", async () => {
     const more = s({ atMs: 1_020, flags: bits.ack | bits.push, seq: 500, ack: 101, length: 10 });
     const found = await verdict(pcapOf([...handshake, ...finAndAck, more, rst(1_021)]));
