@@ -57,6 +57,12 @@ export interface Attempt {
 /** Before a datagram that nothing answered is sent again; then twice as long. */
 const againMs = 400;
 
+/**
+ * Where the interval is learned, TCP sends no probes of its own: a path that sees them forgets nothing, and nothing is learned. The
+ * heartbeat notices a dead peer by itself.
+ */
+const silentTcp = { keepalive: null, userTimeoutMs: 60_000 };
+
 export function dial(target: Target, host: DialHost): Attempt {
   return target.transport === "udp" ? new DatagramAttempt(target, host) : new StreamAttempt(target, host);
 }
@@ -110,7 +116,11 @@ class StreamAttempt extends Trial {
     super(target, host);
     const { host: name, port, transport } = target;
     const where = { host: name, port, noDelay: true };
-    const { tls = {}, tcp = { detectWithin: "1m" } } = host.options;
+    const {
+      tls = {},
+      adaptive,
+      tcp = adaptive === undefined ? { detectWithin: "1m" } : silentTcp,
+    } = host.options;
     const named = isIP(name) === 0 ? { servername: name } : {};
     this.#socket = transport === "tls" ? connectTls({ ...named, ...where, ...tls }) : connectTcp(where);
     const socket = this.#socket;

@@ -44,7 +44,7 @@ export interface LongConnectionOptions {
   readonly connectTimeout?: string | number;
   /** Keeps the session over the end of this process. */
   readonly store?: SessionStore;
-  /** TCP settings, as for `guard`. Default: `{ detectWithin: "1m" }`. */
+  /** TCP settings, as for `guard`. Default: `{ detectWithin: "1m" }`; with `adaptive` no keepalive, and a user timeout of a minute. */
   readonly tcp?: WantedSettings;
   /** false: does not look whether the host's network changes. Default: it does, where the kernel can be asked. */
   readonly watchNetwork?: boolean;

@@ -39,6 +39,19 @@ export function applyByFd(fd: number, settings: Settings): Applied {
   return { by: "kernel", settings, missing: nothing, problem: null };
 }
 
+/**
+ * Has TCP send no more probes over a connection. Node's own `setKeepAlive(false)` does nothing where Node has not switched them on, as
+ * on sockets that inherited them from their listener.
+ */
+export function stopProbes(socket: Socket): void {
+  try {
+    if (libcProblem() === null) writeSettings(baseFd(socket), { keepalive: null });
+    else socket.setKeepAlive(false);
+  } catch {
+    // Closed meanwhile.
+  }
+}
+
 const nothing: Applied["missing"] = [];
 
 /** What the socket holds now, whoever set it; null if that cannot be read here. */

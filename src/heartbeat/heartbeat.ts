@@ -14,6 +14,7 @@ import { RoundTrip, type RoundTripFigures } from "./engine/round-trip.js";
 import { beatSettings, patientWith, type Wanted } from "./engine/settings.js";
 import type { IntervalLearner } from "./learner.js";
 import { Outstanding } from "./outstanding.js";
+import { payloadOf } from "./payload.js";
 
 export interface HeartbeatOptions {
   /** What this side's application has to say with each beat and answer, where the protocol carries it: up to 64 KiB. */
@@ -50,8 +51,6 @@ export interface HeartbeatEvents {
   /** The connection ended by itself, or the heartbeat was closed: nothing more follows. */
   end: [];
 }
-
-const nothing = new Uint8Array();
 
 /** The heartbeat of one connection; made by `heartbeat`. */
 export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposable {
@@ -287,8 +286,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
   }
 
   #payload(): Uint8Array {
-    const said = this.#options.payload?.() ?? nothing;
-    return typeof said === "string" ? Buffer.from(said) : said;
+    return payloadOf(this.#options.payload);
   }
 
   #dead(nowMs: number): void {

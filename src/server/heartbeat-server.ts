@@ -7,6 +7,7 @@ import { DeadpeerError } from "../errors.js";
 import { guardListener } from "../guard/listener.js";
 import type { BeatSettings } from "../heartbeat/engine/engine.js";
 import { patientWith } from "../heartbeat/engine/settings.js";
+import { payloadOf } from "../heartbeat/payload.js";
 import { type Hello, limits, protocolVersion } from "../heartbeat/protocol/message.js";
 import type { ByeReason } from "../heartbeat/protocol/message.js";
 import type { SessionJournal } from "../heartbeat/session/journal.js";
@@ -56,7 +57,6 @@ export interface ListenUdpOptions extends ListenOptions {
   readonly key?: Uint8Array;
 }
 
-const none = new Uint8Array();
 /** Different intervals of clients for which settings are kept; who announces a different one each time gets his own. */
 const mostSettings = 64;
 
@@ -411,8 +411,8 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
         shift.recall(slot);
       },
       answer: (session) => {
-        const said = this.#answer?.(session) ?? none;
-        return typeof said === "string" ? Buffer.from(said) : said;
+        const say = this.#answer;
+        return payloadOf(say === null ? null : () => say(session));
       },
       payload: (session, payload) => this.emit("payload", session, payload),
       data: (session, payload, sequence) => this.emit("data", session, payload, sequence),

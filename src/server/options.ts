@@ -31,7 +31,10 @@ export interface HeartbeatServerOptions {
   readonly queue?: Partial<QueueBounds>;
   /** Keeps sessions over the end of this process. Default: they end with it. */
   readonly store?: SessionStore;
-  /** TCP settings of the connections, as for `guardListener`; null: the system's. Default: `{ detectWithin: "1m" }`. */
+  /**
+   * TCP settings of the connections, as for `guardListener`; null: the system's. Default: `{ detectWithin: "1m" }`. Keepalive is off for
+   * clients that announce an interval.
+   */
   readonly tcp?: WantedSettings | null;
   /** Keeps idle sessions over plain TCP in a thread of their own, at a fraction of the cost: see docs/parking.md. Default: false. */
   readonly parking?: boolean | ParkingOptions;

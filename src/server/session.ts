@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { stopProbes } from "../guard/apply.js";
 import { figuresOf, gatherEvidence } from "../guard/gather.js";
 import { baseFd } from "../guard/inner-socket.js";
 import { type BeatSettings, HeartbeatEngine } from "../heartbeat/engine/engine.js";
@@ -205,6 +206,8 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     this.#excess = 0;
     this.#paidMs = 0;
     this.#peerSendsEveryMs = sendEveryMs;
+    // A client that will be heard may be learning how long a silence the path bears; probes of TCP's would end each.
+    if (sendEveryMs > 0 && wire.socket !== null) stopProbes(wire.socket);
     this.#engine = new HeartbeatEngine(this.#settings(), { nowMs, phase: Math.random() });
     this.#schedule();
   }

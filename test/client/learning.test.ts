@@ -4,6 +4,8 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { LongConnection } from "../../src/client/index.js";
+import { libcProblem } from "../../src/kernel/libc.js";
+import { listSockets } from "../../src/kernel/sock-diag.js";
 import type { LearnedInterval } from "../../src/heartbeat/index.js";
 import { HeartbeatServer } from "../../src/server/index.js";
 import { VirtualClock } from "../../src/time/virtual-clock.js";
@@ -95,4 +97,84 @@ describe("a long connection that learns its interval against a server", { timeou
         await pass(3_000);
         await closed;
       });
+});
+
+describe("TCP's own probes", { skip: libcProblem() === null ? false : "needs koffi" }, () => {
+  const store = { load: () => null, save: () => {} };
+  for (const [what, adaptive, timer] of [
+    ["are sent by both ends", undefined, "keepalive"],
+    [
+      "are sent by neither where the interval is learned, for they would keep the path awake",
+      { floor: "10s", ceiling: "10m", store },
+      "none",
+    ],
+  ] as const)
+    for (const transport of ["tcp", "tls"] as const)
+      test(`over ${transport}, ${what}`, async () => {
+        const tls = selfSigned();
+        await using server = new HeartbeatServer();
+        const where = { port: 0, host: "127.0.0.1" };
+        const { port } =
+          transport === "tcp" ? await server.listen(where) : await server.listenTls({ ...where, tls });
+        await using connection = new LongConnection({
+          to: `${transport}://127.0.0.1:${port}`,
+          tls: { ca: tls.cert },
+          ...(adaptive === undefined ? {} : { adaptive }),
+        });
+        await once(connection, "online");
+        const timers = (): string[] =>
+          listSockets({ states: ["ESTABLISHED"] })
+            .filter(({ local, remote }) => local.port === port || remote.port === port)
+            .map(({ timer: { kind } }) => kind);
+        // Until what was said last is acknowledged, it is another timer's turn.
+        await until(() => timers().every((kind) => kind === timer));
+        assert.equal(timers().length, 2);
+      });
+});
+
+describe("a long connection and a server whose clocks behave oddly", { timeout: 60_000 }, () => {
+  test("people's clock set a year ahead or back, a machine that sleeps, a process that stands still: nobody is blamed", async () => {
+    const clock = new VirtualClock(1_700_000_000_000);
+    await using server = new HeartbeatServer({ clock, detect: "demanding" });
+    const { port } = await server.listen({ port: 0, host: "127.0.0.1" });
+    const connection = new LongConnection({
+      to: `tcp://127.0.0.1:${port}`,
+      clock,
+      detect: "demanding",
+      watchNetwork: false,
+    });
+    const alarms: string[] = [];
+    connection.on("offline", ({ sentence }) => alarms.push(`client: ${sentence}`));
+    server.on("offline", (_, { sentence }) => alarms.push(`server: ${sentence}`));
+    await until(() => connection.state === "online");
+    let answers = 0;
+    connection.heartbeat?.on("answer", () => answers++);
+    const pass = async (ms: number): Promise<void> => {
+      for (const untilMs = clock.monotonic() + ms; clock.monotonic() < untilMs; ) {
+        await clock.advance(100);
+        for (let n = 0; n < 6; n++) await turn();
+      }
+    };
+    const yearMs = 365 * 86_400_000;
+    for (const upset of [
+      () => clock.setWall(clock.now() + yearMs),
+      () => clock.setWall(clock.now() - 2 * yearMs),
+      () => clock.setWall(clock.now() + 5_000),
+      () => clock.suspend(3_600_000),
+      () => clock.pause(600_000),
+      () => clock.pause(900),
+    ]) {
+      // At any moment of a wait, also with a question out.
+      for (const ms of [0, 1_300, 3_500, 4_600]) {
+        await pass(ms);
+        upset();
+      }
+      await pass(20_000);
+    }
+    assert.deepEqual(alarms, []);
+    assert.ok(answers > 10, `${answers} answers`);
+    const closed = connection.close();
+    await pass(3_000);
+    await closed;
+  });
 });

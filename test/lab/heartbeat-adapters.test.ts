@@ -88,6 +88,14 @@ class Client {
     });
   }
 
+  stop(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  goOn(): void {
+    this.#child.kill("SIGCONT");
+  }
+
   async end(): Promise<void> {
     const gone = once(this.#child, "exit");
     this.#child.kill("SIGKILL");
@@ -105,7 +113,7 @@ const withoutSocket = /messages|node-redis/;
 const inOrder = (a: string, b: string): number => a.localeCompare(b);
 const skip = needsLab || missingServers("mosquitto", "redis-server", "postgresql", "rabbitmq-server");
 
-describe("adapters against real servers", { skip, timeout: 120_000 }, () => {
+describe("adapters against real servers", { skip, timeout: 240_000 }, () => {
   let network: Network;
   let servers: Servers;
   let client: Client;
@@ -147,6 +155,31 @@ describe("adapters against real servers", { skip, timeout: 120_000 }, () => {
       if (!String(name).startsWith("amqp"))
         assert.ok(Number(beats) > 60 && Number(beats) <= 165, `${name}: ${String(beats)}`);
     }
+  });
+
+  test("a standstill of the watching side for longer than the budget is blamed on nobody", async () => {
+    const paused = await connected();
+    paused.tell("watch");
+    await paused.until("all are watched", () => paused.names.length > 0);
+    // Some have a question out by then.
+    await sleep(4_000);
+    paused.stop();
+    await sleep(budgetMs + slackMs);
+    paused.goOn();
+    const goneOnAt = Date.now();
+    // As long as anybody would need to be given up.
+    await sleep(6_000);
+    assert.deepEqual(paused.of("verdict"), []);
+    // A broker does not wait so long for the client's own beats.
+    for (const { name } of paused.of("end")) assert.match(String(name), /^amqp/);
+    const heard = new Set(
+      paused
+        .of("answer")
+        .filter(({ at }) => at > goneOnAt)
+        .map(({ name }) => name),
+    );
+    assert.ok(heard.size > 0, "and goes on asking");
+    await paused.end();
   });
 
   test("a server that pauses for less than the budget is forgiven", async () => {

@@ -93,11 +93,11 @@ describe("datagrams that somebody on the path has recorded", { timeout: 30_000 }
       const stranger = await bound();
       const { remote } = session;
       const count = server.sessionCount;
-      for (const datagram of path.fromClient.slice()) {
+      for (const datagram of path.fromClient) {
         path.toServer(datagram);
         stranger.send(datagram, port, "127.0.0.1");
       }
-      for (const datagram of path.fromServer.slice()) {
+      for (const datagram of path.fromServer) {
         path.toClient(datagram);
         path.toServer(datagram);
       }
