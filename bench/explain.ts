@@ -8,15 +8,7 @@
 //
 // Needs tshark and a built dist/. The capture is made here, the same for the same number of packets, in a temporary folder.
 import { spawnSync } from "node:child_process";
-import {
-  closeSync,
-  createWriteStream,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
