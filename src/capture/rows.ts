@@ -5,7 +5,7 @@ import type { Silence } from "./silence.js";
 export const partWords = 32;
 export const rowWords = 3 * partWords;
 /** Rows that are allocated at once: a power of two. */
-export const slabBits = 10;
+export const slabBits = 12;
 export const slabRows = 1 << slabBits;
 
 /**
@@ -21,7 +21,7 @@ export class Slab {
 }
 
 function nulls<T>(length: number): (T | null)[] {
-  return Array.from({ length }, () => null);
+  return Array.from<T | null>({ length }).fill(null);
 }
 
 /** A view of a part of a row, moved from one to the next: no object is made for a packet, nor for a flow. */
