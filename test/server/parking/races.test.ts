@@ -101,7 +101,7 @@ class Racer {
       // Whatever was drawn, it comes out in the end.
       if (turns === 200) place?.shift.recall(place.slot);
     }
-    const back = guest.back as NonNullable<Guest["back"]>;
+    const back = guest.back;
     assert.notEqual(back.fd, null);
     assert.equal(back.failed, null);
     const again = new Socket({ fd: back.fd as number });
