@@ -51,6 +51,8 @@ export class Attendant {
   readonly #said: Said = { sendEveryMs: 0, received: 0 };
   readonly #own: Said = { sendEveryMs: 0, received: 0 };
   #fullTurns = 0;
+  /** When the wheel is next looked at; asking it each turn would cost more than a beat. */
+  #lookMs = Number.POSITIVE_INFINITY;
 
   constructor(options: AttendantOptions) {
     this.#options = options;
@@ -75,25 +77,31 @@ export class Attendant {
     }
     this.#obey();
     this.#fullTurns = count === this.#epoll.most ? this.#fullTurns + 1 : 0;
-    if (this.#fullTurns % mostFullTurns === 0)
-      this.#wheel.advance(nowMs, (slot) => this.#look(slot, nowMs), batch);
+    if (nowMs >= this.#lookMs && this.#fullTurns % mostFullTurns === 0) this.#lookAt(nowMs);
   }
 
   #waitMs(): number {
-    const nextMs = this.#wheel.nextMs();
-    if (nextMs === null) return longestWaitMs;
-    return Math.min(longestWaitMs, Math.max(0, Math.ceil(nextMs - this.#options.now())));
+    if (this.#lookMs === Number.POSITIVE_INFINITY) return longestWaitMs;
+    return Math.min(longestWaitMs, Math.max(0, Math.ceil(this.#lookMs - this.#options.now())));
+  }
+
+  #lookAt(nowMs: number): void {
+    this.#wheel.advance(nowMs, (slot) => this.#look(slot, nowMs), batch);
+    this.#lookMs = this.#wheel.nextMs() ?? Number.POSITIVE_INFINITY;
   }
 
   #obey(): void {
-    while (!this.#slots.fenced) {
-      const given = this.#slots.next();
-      if (given < 0) return;
+    let parked = false;
+    for (let given = this.#slots.next(); given >= 0 && !this.#slots.fenced; given = this.#slots.next()) {
       const slot = given >>> 1;
-      if ((given & 1) === order.park) this.#park(slot);
+      if ((given & 1) === order.park) {
+        this.#park(slot);
+        parked = true;
+      }
       // What was handed back meanwhile is on its way already.
       else if (this.#tenant[slot] !== 0) this.#handBack(slot, "recalled");
     }
+    if (parked) this.#lookMs = this.#wheel.nextMs() ?? Number.POSITIVE_INFINITY;
   }
 
   #park(slot: number): void {

@@ -45,6 +45,25 @@ describe("a heartbeat engine", () => {
     assert.equal(engine.state, "dead", "for good");
   });
 
+  test("says how long somebody else may listen in its place", () => {
+    for (const phase of [0, 0.5, 1]) {
+      const engine = new HeartbeatEngine(settings, { nowMs: 0, phase });
+      // The first beat comes at any time of its wait, later ones within a quarter of it.
+      for (const expected of [20_000 * (1 - phase), 20_000 * (1 - phase * spread)]) {
+        const patienceMs = engine.patienceMs();
+        assert.equal(patienceMs, expected);
+        const fromMs = engine.heardMs;
+        assert.equal(engine.nextMs() - fromMs >= expected, true);
+        const nowMs = Math.max(engine.nextMs(), fromMs + 5_000);
+        assert.equal(engine.check(nowMs), "beat");
+        if (engine.state === "asked") assert.equal(engine.patienceMs(), null, "it has asked already");
+        engine.heard(nowMs);
+      }
+    }
+    const promised = new HeartbeatEngine({ ...settings, sendEveryMs: 10_000 }, { nowMs: 0, phase: 0 });
+    assert.equal(promised.patienceMs(), null, "this side has to send by itself");
+  });
+
   test("does not beat while the peer is heard, however much this side sends", () => {
     const engine = new HeartbeatEngine(settings, { nowMs: 0, phase: 0 });
     for (let nowMs = 0; nowMs < 3_600_000; nowMs += 19_000) {

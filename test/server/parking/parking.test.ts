@@ -226,6 +226,37 @@ describe("a server that parks", { timeout: 60_000 }, () => {
     assert.deepEqual([status, stdout], [7, "parked\n"], builtSource.href);
   });
 
+  test("a process without descriptors to spare goes on without parking, and parks when there are some", () => {
+    const { status, stdout, stderr } = runModule(
+      `
+      const { openSync, closeSync } = await import("node:fs");
+      const { HeartbeatServer } = await import(src + "server/index.js");
+      const { LongConnection } = await import(src + "client/index.js");
+      const server = new HeartbeatServer({ parking: { after: "5ms" } });
+      const { port } = await server.listen({ port: 0, host: "127.0.0.1" });
+      const detect = { idle: "100ms", interval: "50ms", count: 20 };
+      const connection = new LongConnection({ to: "tcp://127.0.0.1:" + port, detect });
+      connection.on("offline", (verdict) => console.log(verdict.sentence));
+      const until = async (holds) => { while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5)); };
+      await until(() => server.parkedCount === 1);
+      const taken = [];
+      try { for (;;) taken.push(openSync("/dev/null", "r")); } catch (error) { console.log(error.code); }
+      const [session] = server.sessions;
+      session.send("wake up");
+      await until(() => server.parkedCount === 0 && session.queued === 0);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      console.log(server.parkedCount, session.state, session.silentMs < 400);
+      for (const fd of taken) closeSync(fd);
+      await until(() => server.parkedCount === 1);
+      console.log("parked");
+      process.exit();
+    `,
+      ["prlimit", "--nofile=64"],
+    );
+    assert.equal(stderr, "");
+    assert.deepEqual([status, stdout], [0, "EMFILE\n0 present true\nparked\n"]);
+  });
+
   test("what cannot be is refused in words", () => {
     assert.throws(() => new HeartbeatServer({ parking: true, clock: new VirtualClock() }), {
       code: "bad-option",

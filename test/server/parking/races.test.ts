@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import type { Socket } from "node:net";
-import { Socket as NetSocket } from "node:net";
+import { Socket } from "node:net";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { encode } from "../../../src/heartbeat/protocol/encode.js";
 import type { Message } from "../../../src/heartbeat/protocol/message.js";
 import { StreamReader } from "../../../src/heartbeat/protocol/stream-reader.js";
+import { randomFrom } from "../../support/random.js";
 import { until } from "../../support/until.js";
 import { easyTerms, Guest, openLot, Pairs, takeFd } from "./support.js";
 
@@ -14,17 +14,6 @@ import { easyTerms, Guest, openLot, Pairs, takeFd } from "./support.js";
 const races = Number(process.env["RACES"] ?? 2_000);
 const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 32));
 const connections = 40;
-
-/** mulberry32: the same numbers for the same seed. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -115,7 +104,7 @@ class Racer {
     const { back } = guest;
     assert.notEqual(back.fd, null);
     assert.equal(back.failed, null);
-    const again = new NetSocket({ fd: back.fd as number });
+    const again = new Socket({ fd: back.fd as number });
     this.#socket = again;
     if (back.unsent !== null) again.write(back.unsent);
     if (back.bytes !== null) this.#read(Buffer.from(back.bytes));
