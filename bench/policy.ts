@@ -223,7 +223,9 @@ class Bench implements AsyncDisposable {
       ...wrk,
       `http://127.0.0.1:${port}/`,
     ];
-    const { stdout } = await promisify(execFile)("sh", ["-c", '"$@" && times', "sh", ...words], {
+    // Whoever ends the shell ends wrk.
+    const timed = `trap 'kill $!; exit 1' TERM; "$@" & wait $! && times`;
+    const { stdout } = await promisify(execFile)("sh", ["-c", timed, "sh", ...words], {
       signal: this.#stop,
     });
     const [, requests, took, unit] = /(\d+) requests in ([\d.]+)(s|ms)/.exec(stdout) ?? [];
