@@ -4,8 +4,8 @@ import type { Silence } from "./silence.js";
 /** A flow's row has three parts of so many words: the flow itself, then its sides. Two words make room for a double. */
 export const partWords = 32;
 export const rowWords = 3 * partWords;
-/** Rows that are allocated at once: a power of two. */
-export const slabBits = 12;
+/** Rows that are allocated at once: a power of two, and under a megabyte, for most captures show few connections. */
+export const slabBits = 11;
 export const slabRows = 1 << slabBits;
 
 /**
