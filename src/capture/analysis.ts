@@ -85,7 +85,7 @@ export class Analysis implements PacketSink {
 
   /** All flows that are still at hand at the end and were not told of, in the order of their first frames. */
   left(): Iterable<Flow> {
-    return this.#flows.inOrder();
+    return [...this.#flows.flows()].sort((one, other) => one.firstFrame - other.firstFrame);
   }
 
   #tcp(bytes: Uint8Array, end: number, ipStart: number): void {
@@ -126,7 +126,7 @@ export class Analysis implements PacketSink {
     }
     const { frame, timeNs } = this.#segment;
     const quotedB = this.#flows.sourceIsHigh !== flow.aIsHigh;
-    flow.report({ frame, timeNs, code, quotedB });
+    flow.icmp = { frame, timeNs, code, quotedB };
     flow.frames++;
     this.#watcher?.icmp(flow, this.#segment, code, !quotedB);
     this.#record(flow, mark.icmpUnreachable, !quotedB);
@@ -155,15 +155,14 @@ export class Analysis implements PacketSink {
     if (replaced !== null) this.#finish(replaced);
     const flow = this.#flows.add(replaced, frame, timeNs);
     this.#sinceSweep++;
-    if (this.#flows.size > roomyFlows && this.#sinceSweep * 2 > this.#flows.size)
-      this.#sweep(timeNs, flow.index);
+    if (this.#flows.size > roomyFlows && this.#sinceSweep * 2 > this.#flows.size) this.#sweep(timeNs, flow);
     return flow;
   }
 
-  #sweep(nowNs: number, opened: number): void {
+  #sweep(nowNs: number, opened: Flow): void {
     this.#sinceSweep = 0;
     for (const flow of this.#flows.flows()) {
-      if (flow.index === opened || !flow.closed || nowNs - flow.lastNs < settledNs) continue;
+      if (flow === opened || !flow.closed || nowNs - flow.lastNs < settledNs) continue;
       this.#finish(flow);
       this.#flows.remove(flow);
     }

@@ -1,25 +1,14 @@
 import { i32 } from "./bytes.js";
 import { Flow, FlowKey } from "./flow.js";
-import { Slab, slabBits, slabRows } from "./rows.js";
 
 const firstBuckets = 1_024;
-const none = -1;
 
-/**
- * All flows at hand by their endpoints: a hash table with chained buckets, keyed by integers. Flows are rows of slabs, and rows of
- * flows that are gone are used again. What is returned is one view for all of them: it is moved by the next question.
- */
+/** All flows at hand by their endpoints: a hash table with chained buckets, keyed by integers. */
 export class FlowTable {
   readonly #key = new FlowKey();
-  readonly #slabs = [new Slab()];
-  readonly #found = new Flow(this.#slabs[0] as Slab);
-  readonly #walker = new Flow(this.#slabs[0] as Slab);
-  #buckets = new Int32Array(firstBuckets).fill(none);
+  #buckets = emptyBuckets(firstBuckets);
   #mask = firstBuckets - 1;
   #size = 0;
-  /** Rows that were ever used, and the first of those that are free again, chained by `next`. */
-  #rows = 0;
-  #free = none;
   /** Of the packet that `find` was last asked about: its source is the second endpoint in the table's order. */
   sourceIsHigh = false;
 
@@ -40,80 +29,43 @@ export class FlowTable {
     key.family = family;
     if (family === 4) this.#keyOf4(bytes, source, destination, sourcePort, destinationPort);
     else this.#keyOf6(bytes, source, destination, sourcePort, destinationPort);
-    const flow = this.#found;
-    let index = this.#buckets[key.hash & this.#mask] as number;
-    while (index !== none) {
-      this.#select(flow, index);
-      if (isKeyOf(flow, key)) return flow;
-      index = flow.next;
-    }
-    return null;
+    let flow = this.#buckets[key.hash & this.#mask] as Flow | null;
+    while (flow !== null && !isKeyOf(flow, key)) flow = flow.next;
+    return flow;
   }
 
   /** Makes a flow for what `find` was just asked about, in place of the one it may have returned. */
   add(replaced: Flow | null, frame: number, timeNs: number): Flow {
     if (replaced !== null) this.remove(replaced);
     if (this.#size >= this.#buckets.length) this.#grow();
-    const flow = this.#found;
-    this.#select(flow, this.#room());
-    flow.begin(this.#key, this.sourceIsHigh, frame, timeNs);
+    const flow = new Flow(this.#key, this.sourceIsHigh, frame, timeNs);
     this.#put(flow);
     this.#size++;
     return flow;
   }
 
   remove(flow: Flow): void {
-    const { index, next } = flow;
     const bucket = flow.hash & this.#mask;
-    const first = this.#buckets[bucket] as number;
-    if (first === index) this.#buckets[bucket] = next;
-    else {
-      this.#select(flow, first);
-      while (flow.next !== index) this.#select(flow, flow.next);
-      flow.next = next;
-      this.#select(flow, index);
+    let before: Flow | null = null;
+    let at = this.#buckets[bucket] ?? null;
+    while (at !== null && at !== flow) {
+      before = at;
+      at = at.next;
     }
-    flow.next = this.#free;
-    this.#free = index;
+    if (at === null) return;
+    if (before === null) this.#buckets[bucket] = flow.next;
+    else before.next = flow.next;
+    flow.next = null;
     this.#size--;
   }
 
-  /** All flows, bucket by bucket. The flow that is shown may be removed. */
   *flows(): Generator<Flow> {
-    const flow = this.#walker;
     for (const first of this.#buckets)
-      for (let index = first; index !== none; ) {
-        this.#select(flow, index);
-        index = flow.next;
+      for (let flow = first; flow !== null; ) {
+        const { next }: Flow = flow;
         yield flow;
+        flow = next;
       }
-  }
-
-  /** All flows in the order of their first frames. */
-  *inOrder(): Generator<Flow> {
-    const flow = this.#walker;
-    const order: { readonly index: number; readonly firstFrame: number }[] = [];
-    for (const { index, firstFrame } of this.flows()) order.push({ index, firstFrame });
-    order.sort((one, other) => one.firstFrame - other.firstFrame);
-    for (const { index } of order) {
-      this.#select(flow, index);
-      yield flow;
-    }
-  }
-
-  #select(flow: Flow, index: number): void {
-    flow.select(this.#slabs[index >>> slabBits] as Slab, index & (slabRows - 1), index);
-  }
-
-  #room(): number {
-    const index = this.#free;
-    if (index !== none) {
-      this.#select(this.#found, index);
-      this.#free = this.#found.next;
-      return index;
-    }
-    if (this.#rows === this.#slabs.length * slabRows) this.#slabs.push(new Slab());
-    return this.#rows++;
   }
 
   #keyOf4(
@@ -162,22 +114,20 @@ export class FlowTable {
 
   #put(flow: Flow): void {
     const bucket = flow.hash & this.#mask;
-    flow.next = this.#buckets[bucket] as number;
-    this.#buckets[bucket] = flow.index;
+    flow.next = this.#buckets[bucket] ?? null;
+    this.#buckets[bucket] = flow;
   }
 
   #grow(): void {
-    const before = this.#buckets;
-    const flow = this.#walker;
-    this.#buckets = new Int32Array(before.length * 4).fill(none);
+    const flows = [...this.flows()];
+    this.#buckets = emptyBuckets(this.#buckets.length * 4);
     this.#mask = this.#buckets.length - 1;
-    for (const first of before)
-      for (let index = first; index !== none; ) {
-        this.#select(flow, index);
-        index = flow.next;
-        this.#put(flow);
-      }
+    for (const flow of flows) this.#put(flow);
   }
+}
+
+function emptyBuckets(length: number): (Flow | null)[] {
+  return Array.from({ length }, () => null);
 }
 
 /** Below 0, 0 or above it as the first address comes before, is the same as, or comes behind the second. */
@@ -191,7 +141,7 @@ function compareAddresses(bytes: Uint8Array, one: number, other: number): number
 
 function isKeyOf(flow: Flow, key: FlowKey): boolean {
   if (flow.hash !== key.hash || flow.ports !== key.ports) return false;
-  if (flow.low0 !== key.low0 || flow.high0 !== key.high0 || flow.isIpv6 !== (key.family === 6)) return false;
+  if (flow.low0 !== key.low0 || flow.high0 !== key.high0 || flow.family !== key.family) return false;
   if (key.family === 4) return true;
   return (
     flow.low1 === key.low1 &&

@@ -90,9 +90,8 @@ function noticeEnds(flow: Flow, from: Half, to: Half, { flags, frame, timeNs }: 
     from.synFrame = frame;
     from.synNs = timeNs;
   }
-  if (flow.opener !== null) return;
-  const opener = (flags & flag.ack) === 0 ? from : to;
-  flow.opener = opener === flow.a ? "a" : "b";
+  if ((flags & flag.ack) !== 0) flow.opener ??= to === flow.a ? "a" : "b";
+  else flow.opener ??= from === flow.a ? "a" : "b";
 }
 
 function followWindow(from: Half, { window, timeNs }: Segment): void {

@@ -44,11 +44,11 @@ export function withEvents(summary: FlowSummary, events: readonly FlowEvent[]): 
 
 export function summaryOf(flow: Flow, span: CaptureSpan): FlowSummary {
   const low = {
-    address: textOf(flow.isIpv6, flow.low0, flow.low1, flow.low2, flow.low3),
+    address: textOf(flow.family, flow.low0, flow.low1, flow.low2, flow.low3),
     port: flow.ports >>> 16,
   };
   const high = {
-    address: textOf(flow.isIpv6, flow.high0, flow.high1, flow.high2, flow.high3),
+    address: textOf(flow.family, flow.high0, flow.high1, flow.high2, flow.high3),
     port: flow.ports & 0xffff,
   };
   return {
@@ -66,9 +66,9 @@ export function summaryOf(flow: Flow, span: CaptureSpan): FlowSummary {
 const bytes = new Uint8Array(16);
 const words = new DataView(bytes.buffer);
 
-function textOf(isIpv6: boolean, w0: number, w1: number, w2: number, w3: number): string {
+function textOf(family: 4 | 6, w0: number, w1: number, w2: number, w3: number): string {
   words.setInt32(0, w0);
-  if (!isIpv6) return formatIpv4(bytes, 0);
+  if (family === 4) return formatIpv4(bytes, 0);
   words.setInt32(4, w1);
   words.setInt32(8, w2);
   words.setInt32(12, w3);
