@@ -49,6 +49,10 @@ const unit: Contestant = {
 const contestants: Readonly<Record<string, Contestant>> = {
   "Node net echo": { protocol: "raw", command: () => [...node, join(peers, "net.js"), String(port)] },
   deadpeer: { protocol: "deadpeer", command: () => [...node, join(compiled, "deadpeer.js"), String(port)] },
+  "deadpeer parking": {
+    protocol: "deadpeer",
+    command: () => [...node, join(compiled, "deadpeer-parking.js"), String(port)],
+  },
   "Bun WebSocket": {
     protocol: "websocket",
     command: () => [bun, join(peers, "bun.js"), String(port)],
