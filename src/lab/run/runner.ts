@@ -184,8 +184,9 @@ class Run {
     return this.#scenario.capture ?? [this.#subjectHost()];
   }
 
-  /** Where programs are guarded: their verdicts are held against what the capture alone says there. */
+  /** Where programs are guarded: their verdicts are held against what the capture alone says there. A scenario may name fewer. */
   #witnesses(): readonly string[] {
+    if (this.#scenario.capture !== undefined) return [];
     return Object.values(this.#scenario.programs)
       .filter(({ listen, connect }) => listen !== undefined || connect !== undefined)
       .map(({ host }) => host)
