@@ -176,14 +176,14 @@ function race(packets: number, rounds: number): void {
     for (let round = 0; round < rounds; round++) {
       empty.run();
       ours.run();
-      if (round < 3) theirs.run();
+      theirs.run();
     }
     console.log(`an empty program in Node: ${empty.figures}`);
     console.log(`deadpeer explain --json: ${ours.figures}`);
     console.log(`tshark -n -Y tcp.analysis.keep_alive: ${theirs.figures}`);
     console.log(
       `ratio ${(theirs.wallMs / ours.wallMs).toFixed(1)} (goal: at least ${goal}), ` +
-        `least processor times ${(theirs.cpuMs / ours.cpuMs).toFixed(1)}`,
+        `of the least ${(theirs.leastMs / ours.leastMs).toFixed(1)}, of processor times ${(theirs.cpuMs / ours.cpuMs).toFixed(1)}`,
     );
   } finally {
     rmSync(folder, { recursive: true });
@@ -260,13 +260,17 @@ class Timed {
     return this.#walls.toSorted((a, b) => a - b)[Math.floor(this.#walls.length / 2)] ?? Number.NaN;
   }
 
+  get leastMs(): number {
+    return Math.min(...this.#walls);
+  }
+
   /** The least. */
   get cpuMs(): number {
     return Math.min(...this.#cpus);
   }
 
   get figures(): string {
-    return `${Math.round(this.wallMs)} ms, at least ${this.cpuMs} ms of processor time`;
+    return `${Math.round(this.wallMs)} ms, at least ${Math.round(this.leastMs)} ms and ${this.cpuMs} ms of processor time`;
   }
 }
 
