@@ -318,7 +318,9 @@ export const scenarioSchema = z
       .array(name)
       .min(1)
       .optional()
-      .describe("the hosts whose wires are captured; that of the subject without it"),
+      .describe(
+        "the hosts whose wires are captured; without it that of the subject and of every other with guarded programs",
+      ),
     steps: z.array(oneOf<Step>(stepCommon, actions)),
     lasts: duration.describe("how long to watch"),
     expect: z.array(oneOf<Expectation>(expectCommon, observations)).min(1),
