@@ -180,7 +180,9 @@ export class Search {
     if (this.#survivedMs >= this.#maxMs) return [];
     const step = (atMs: number): number => this.#precisionAt(atMs);
     if (this.#survivedMs < shortestMs) return climb(shortestMs, this.#maxMs, this.#lanes, step);
-    return climb(this.#survivedMs, this.#maxMs, this.#lanes + 1, step).slice(1);
+    return climb(this.#survivedMs, this.#maxMs, this.#lanes + 1, step).filter(
+      (silentMs) => silentMs > this.#survivedMs,
+    );
   }
 
   /** The losses that no survivor contradicts. */
