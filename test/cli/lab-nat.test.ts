@@ -194,7 +194,8 @@ describe("measuring how long a path remembers", { skip: needsLab, concurrency: t
     const { status, printed, stderr } = await lab.nat(lab.server(4, 7007), "--max", "10s");
     assert.equal(status, 0, stderr);
     assertBracket(printed, 6_000, 2_000);
-    assert.equal(printed.proxied, false);
+    // Unknown where what it is told by was among the lost.
+    assert.notEqual(printed.proxied, true);
   });
 
   test("a path that stays down makes the measurement void, and what was known is printed", async () => {
