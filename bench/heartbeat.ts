@@ -17,6 +17,7 @@ import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { clientBytes } from "./heartbeat/client-bytes.js";
+import { type Spread, spreadOf } from "./spread.js";
 
 const source = fileURLToPath(new URL("../../bench/heartbeat", import.meta.url));
 const peers = join(source, "peers");
@@ -347,19 +348,6 @@ function prepare(folder: string): void {
       cwd: peers,
       stdio: ["ignore", 2, 2],
     });
-}
-
-/** Middle, least and most. */
-interface Spread {
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
-}
-
-function spreadOf(figures: readonly number[]): Spread {
-  const sorted = figures.toSorted((a, b) => a - b);
-  const at = (index: number): number => sorted[index] ?? Number.NaN;
-  return { median: at(Math.floor(sorted.length / 2)), min: at(0), max: at(sorted.length - 1) };
 }
 
 /** A server, and the C echo before and after it. */

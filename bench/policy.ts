@@ -25,6 +25,7 @@ import {
 import { planDetection } from "../src/index.js";
 import { cgroupDirectory } from "../src/kernel/cgroups.js";
 import { newOwnedName } from "../src/kernel/owned-names.js";
+import { type Spread, spreadOf } from "./spread.js";
 
 const library = "/usr/lib/libkeepalive.so.0";
 const ports = { plain: 7_050, preloaded: 7_051 } as const;
@@ -272,19 +273,6 @@ function exists(path: string): boolean {
 /** schedstat counts nanoseconds where stat has ticks. */
 function processorUs(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[0]) / 1_000;
-}
-
-/** Middle, least and most. */
-interface Spread {
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
-}
-
-function spreadOf(figures: readonly number[]): Spread {
-  const sorted = figures.toSorted((a, b) => a - b);
-  const at = (index: number): number => sorted[index] ?? Number.NaN;
-  return { median: at(Math.floor(sorted.length / 2)), min: at(0), max: at(sorted.length - 1) };
 }
 
 interface PhaseFigures {

@@ -1,13 +1,9 @@
 // deadpeer's heartbeat server with parking, as a contestant of the bench.
 import { HeartbeatServer } from "../../src/server/index.js";
+import { measuredOptions } from "./measured-options.js";
 
 const server = new HeartbeatServer({
-  // As in deadpeer.ts.
-  detect: { idle: "30m", interval: "1m", count: 3 },
-  maxSilence: "4h",
-  maxSessions: 100_000,
-  maxGreetings: 100_000,
-  beatsPerSecond: 1_000,
+  ...measuredOptions,
   parking: { after: "500ms" },
 });
 await server.listen({ port: Number(process.argv[2]), host: "127.0.0.1" });

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { DeadpeerError } from "../errors.js";
+import { syncDirectory } from "../kernel/sync-directory.js";
 
 /**
  * Writes a whole file so that a reader, a crash or a power cut sees the old text or the new one, never a part: a temporary
@@ -75,15 +76,6 @@ export function removeDurably(path: string): void {
     syncDirectory(dirname(path));
   } catch (error) {
     throw fileError(error, "remove", path);
-  }
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -13,6 +13,7 @@ import { dirname } from "node:path";
 import { DeadpeerError } from "../../errors.js";
 import { FileLock } from "../../kernel/file-lock.js";
 import { libcProblem } from "../../kernel/libc.js";
+import { syncDirectory } from "../../kernel/sync-directory.js";
 import type { KeptSession, SessionJournal, SessionStore } from "./journal.js";
 
 /** What lines can say: of the server, or of a session `s`. */
@@ -184,7 +185,7 @@ export class SessionFile implements SessionStore {
       // A name may reach the disk before what it names: after a loss of power the file would be empty.
       fsyncSync(fd);
       renameSync(draft, this.path);
-      if (this.#sync) syncFolder(dirname(this.path));
+      if (this.#sync) syncDirectory(dirname(this.path));
     } catch (error) {
       if (fd !== null) closeSync(fd);
       throw fileError(error, "write", this.path);
@@ -293,15 +294,6 @@ function writeLines(fd: number, at: number, lines: readonly Line[]): number {
   for (let from = 0; from < bytes.length; )
     from += writeSync(fd, bytes, from, bytes.length - from, at + from);
   return bytes.length;
-}
-
-function syncFolder(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function base64(bytes: Uint8Array): string {
