@@ -24,12 +24,16 @@ export class Line {
   #held: Buffer[] | null = null;
   #waiting: (() => void)[] = [];
   #problem: Error | null = null;
+  /** Of its end, as far as anybody has said. */
+  #why = "in order";
 
   /** @param take what is not a hello or an answer; told once for each chunk, with null, that it is through. */
   constructor(port: number, host: string, take: (message: Message | null) => void) {
     this.#take = take;
     this.socket = connect({ port, host, noDelay: true });
-    this.socket.on("error", () => {});
+    this.socket.on("error", ({ message }) => {
+      this.#why = message;
+    });
     this.socket.on("data", (chunk) => {
       try {
         this.#reader.push(chunk, (message) => this.#read(message));
@@ -55,7 +59,7 @@ export class Line {
     const giveUpAt = performance.now() + patienceMs;
     while (!holds()) {
       if (this.#problem !== null) throw this.#problem;
-      if (this.ended) throw new Error(`the connection ended before ${what}`);
+      if (this.ended) throw new Error(`the connection ended, ${this.#why}, before ${what}`);
       if (performance.now() > giveUpAt) throw new Error(`not within ${patienceMs} ms: ${what}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, patienceMs);
@@ -106,6 +110,7 @@ export class Line {
   }
 
   #read(message: Message): void {
+    if (message.type === "bye") this.#why = `${message.reason}: ${message.text}`;
     if (message.type === "hello") this.hello = message;
     else if (message.type !== "answer") this.#take(message);
     else if (message.number === ++this.answers) this.#take(message);
