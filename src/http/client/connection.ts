@@ -63,16 +63,21 @@ export class Connection {
     return this.origin.idleBudgetMs(this.#hintMs);
   }
 
+  /** Since its last answer. */
+  get idleMs(): number {
+    // A machine that was suspended sees it on the wall clock only, and the server has not waited meanwhile.
+    return Math.max(
+      this.#clock.monotonic() - this.#idleSinceMonotonic,
+      this.#clock.now() - this.#idleSinceWall,
+    );
+  }
+
   /** Whether it lies idle for longer than its server, as far as known, keeps it. */
   get expired(): boolean {
     if (this.#active > 0 || this.#served === 0) return false;
     // Over HTTP/2 a server says goodbye (GOAWAY) and names the requests that it has not seen. There is no hint, and no need to guess.
     if (this.multiplexed && this.origin.measuredMs === null) return false;
-    // A machine that was suspended sees it on the wall clock only, and the server has not waited meanwhile.
-    const idleMs = Math.max(
-      this.#clock.monotonic() - this.#idleSinceMonotonic,
-      this.#clock.now() - this.#idleSinceWall,
-    );
+    const { idleMs } = this;
     const budgetMs = this.budgetMs;
     if (idleMs >= budgetMs) return true;
     if (idleMs < budgetMs / 2) return false;

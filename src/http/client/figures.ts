@@ -4,7 +4,7 @@ export interface ReuseFigures {
   readonly new: number;
   /** Requests that were sent on a connection which had served another one. */
   readonly reused: number;
-  /** Idle connections given up because they had become too old for another request. */
+  /** Idle connections that a request found too old to be used again. */
   readonly expired: number;
   /** Reused connections that the server ended before any byte of an answer. */
   readonly stale: number;

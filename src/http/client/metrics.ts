@@ -8,7 +8,7 @@ const counters = {
     of: (figures: ReuseFigures) => figures.reused,
   },
   expired: {
-    help: "Idle connections given up because they had become too old for another request.",
+    help: "Idle connections that a request found too old to be used again.",
     of: (figures: ReuseFigures) => figures.expired,
   },
   stale: {

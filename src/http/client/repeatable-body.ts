@@ -37,7 +37,7 @@ function isAsyncGenerator(body: unknown): body is AsyncGenerator<Uint8Array | st
 }
 
 /** A request worth replaying is short; a long one would be kept in memory for nothing, as a rule. */
-const longestKept = 65_536;
+export const longestKept = 65_536;
 
 class KeptIterable implements RepeatableBody {
   readonly #source: AsyncGenerator<Uint8Array | string>;
