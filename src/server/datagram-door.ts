@@ -23,11 +23,11 @@ export interface DoorHost {
   readonly settings: ServerSettings;
   session(id: string): HostedSession | undefined;
   problemOf(hello: Hello): [ByeReason, string] | null;
-  refused(remote: string, problem: string): void;
+  refused(remote: Remote, problem: string): void;
   /** The id of the session that a hello is for, new or known, and our hello to it. */
   hello(hello: Hello, key: Uint8Array): { id: string; answer: Hello };
-  /** The client has shown that it is here now. @returns its session, or what is wrong with its hello. */
-  arrived(id: string, wire: DatagramWire, hello: Hello, remote: Remote): HostedSession | string;
+  /** The client has shown that it is here now. @returns its session, or why it cannot be. */
+  arrived(id: string, wire: DatagramWire, hello: Hello, remote: Remote): HostedSession | [ByeReason, string];
 }
 
 /** A client over datagrams, known by its key. */
@@ -133,11 +133,11 @@ export class DatagramDoor implements Due {
     }
     this.#answers.delete(pending.drawn);
     const arrived = this.#host.arrived(id, client.wire, pending.hello, remote);
-    if (typeof arrived !== "string") {
+    if (!Array.isArray(arrived)) {
       client.session = arrived;
       return;
     }
-    client.wire.send({ type: "bye", reason: "protocol-error", text: arrived });
+    client.wire.send({ type: "bye", reason: arrived[0], text: arrived[1] });
     client.wire.end();
     this.#clients.delete(id);
   }
@@ -159,7 +159,7 @@ export class DatagramDoor implements Due {
       sealDatagram(configured, { direction: "from-server", id, sequence }, encode(message));
     const problem = this.#host.problemOf(hello);
     if (problem !== null) {
-      this.#host.refused(`${remote.address}:${remote.port}`, problem[1]);
+      this.#host.refused(remote, problem[1]);
       this.#send(say({ type: "bye", reason: problem[0], text: problem[1] }), remote);
       return;
     }
