@@ -119,7 +119,7 @@ describe("a long connection and listeners that throw", { timeout: 30_000 }, () =
   });
 
   test("a message whose listener throws is not acknowledged, and comes again; the server is not blamed", async () => {
-    const connection = new LongConnection({ to, ...quick, queue: { messages: 1 } });
+    const connection = new LongConnection({ to, ...quick, queue: { messages: 2 } });
     const seen: string[] = [];
     const verdicts: string[] = [];
     connection.on("offline", ({ state }) => verdicts.push(state));
@@ -203,10 +203,12 @@ describe("a long connection whose store fails", { timeout: 30_000 }, () => {
     test(`at ${fails}: the connection ends, says so, and tries again`, async () => {
       const connection = new LongConnection({ to, ...quick, store: storeThat(fails) });
       connection.send("a");
-      const [{ state, sentence }] = await once(connection, "offline");
+      const [[{ state, sentence }], [{ problem }]] = await Promise.all([
+        once(connection, "offline"),
+        once(connection, "retry"),
+      ]);
       assert.equal(state, "evicted");
       assert.match(sentence, new RegExp(`the session cannot be kept: ${fails}: no space left`));
-      const [{ problem }] = await once(connection, "retry");
       assert.match(problem, /no space left/);
       await connection.close({ withinMs: 10 });
       assert.equal(connection.state, "closed");
