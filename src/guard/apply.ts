@@ -44,9 +44,14 @@ export function applyByFd(fd: number, settings: Settings): Applied {
  * on sockets that inherited them from their listener.
  */
 export function stopProbes(socket: Socket): void {
+  if (libcProblem() === null) stopProbesAt(baseFd(socket));
+  else socket.setKeepAlive(false);
+}
+
+/** The same for a descriptor. */
+export function stopProbesAt(fd: number): void {
   try {
-    if (libcProblem() === null) writeSettings(baseFd(socket), { keepalive: null });
-    else socket.setKeepAlive(false);
+    writeSettings(fd, { keepalive: null });
   } catch {
     // Closed meanwhile.
   }

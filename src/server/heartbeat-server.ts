@@ -20,6 +20,7 @@ import type { SessionHost } from "./host.js";
 import { type HeartbeatServerOptions, type ServerSettings, serverSettings } from "./options.js";
 import { HostedSession, type Session, type SessionEnd } from "./session.js";
 import { Parking } from "./parking/parking.js";
+import { Receptionist, tooManyGreetings } from "./parking/receptionist.js";
 import { Tokens } from "./tokens.js";
 
 export interface HeartbeatServerEvents {
@@ -99,10 +100,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     this.#agenda = new Agenda(this.#settings.clock, (lateMs) => this.#stoodStill(lateMs));
     this.#host = this.#sessionHost();
     this.#connectionHost = this.#hostOfConnections();
-    const { parkAfterMs: afterMs, clock, maxSessions, beatEveryMs } = this.#settings;
-    const connections = this.#connections;
-    this.#parking =
-      afterMs === null ? null : new Parking({ clock, afterMs, maxSessions, beatEveryMs, connections });
+    this.#parking = this.#newParking();
     this.#door = new DatagramDoor(this.#doorHost());
     this.#tokens = this.#load();
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -171,14 +169,20 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   }
 
   /** @param own nobody else knows of this socket, so that it can move into the lot. */
-  #accept(socket: Socket, own: boolean): void {
-    if (this.#closed !== null || this.#greetings >= this.#settings.maxGreetings) {
-      this.emit("refused", addressOf(socket), "too many connections that have not said hello");
+  #accept(socket: Socket, own: boolean): Connection | null {
+    const greetings = this.#greetings + (this.#parking?.lot.greeting ?? 0);
+    if (this.#closed !== null || greetings >= this.#settings.maxGreetings) {
+      this.emit("refused", addressOf(socket), tooManyGreetings);
       socket.destroy();
-      return;
+      return null;
     }
-    this.#greetings++;
-    this.#connect(socket, null, own);
+    this.#greeting(1);
+    return this.#connect(socket, null, own);
+  }
+
+  #greeting(more: 1 | -1): void {
+    this.#greetings += more;
+    if (this.#parking !== null) this.#parking.lot.greetingElsewhere = this.#greetings;
   }
 
   #connect(socket: Socket, session: HostedSession | null, own = true): Connection {
@@ -206,8 +210,11 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
 
   async #close(): Promise<void> {
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    const closing = Array.from(this.#listeners, (server) => new Promise((resolve) => server.close(resolve)));
-    this.#parking?.stop();
+    const closing: Promise<unknown>[] = Array.from(
+      this.#listeners,
+      (server) => new Promise((resolve) => server.close(resolve)),
+    );
+    if (this.#parking !== null) closing.push(this.#parking.stop());
     for (const session of this.#sessions.values()) session.shutDown();
     for (const connection of this.#connections) if (connection.greeting) connection.socket.destroy();
     await Promise.all(closing);
@@ -244,8 +251,10 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     server.listen({ port, ...(host === undefined ? {} : { host }) });
     await once(server, "listening");
     server.on("error", (error) => this.emit("error", error));
-    this.#listeners.add(server);
-    return server.address() as AddressInfo;
+    const address = server.address() as AddressInfo;
+    const taken = event === "connection" && (await this.#parking?.takeIn(server));
+    if (taken !== true) this.#listeners.add(server);
+    return address;
   }
 
   /** Goes on with the sessions that another process has left behind: their clients are away. */
@@ -264,6 +273,41 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     for (const session of this.#sessions.values()) session.stoodStill(nowMs, lateMs);
   }
 
+  // The lot.
+
+  #newParking(): Parking | null {
+    const { parking: settings, clock, maxSessions, maxGreetings, beatEveryMs, handshakeMs } = this.#settings;
+    if (settings === null) return null;
+    const connections = this.#connections;
+    const reception = new Receptionist({
+      handshakeMs,
+      mostGreeting: Math.ceil(maxGreetings / settings.workers),
+      greet: (wire, hello) => this.#greet(wire, hello, () => wire.end()),
+      refused: (remote, problem) => void this.emit("refused", textOf(remote), problem),
+      connect: (fd, bytes) => {
+        const connection = this.#accept(socketOn(fd), true);
+        if (bytes !== null) connection?.wire.push(bytes);
+      },
+      resume: (fd, session, unsent) => {
+        const { wire } = this.#connect(socketOn(fd), session);
+        if (unsent !== null) wire.socket.write(unsent);
+        session.goOn(wire);
+      },
+      farewell: (fd, unsent) => {
+        const connection = this.#connect(socketOn(fd), null);
+        if (unsent !== null) connection.socket.write(unsent);
+        connection.linger();
+      },
+    });
+    const doors = {
+      streamOptions,
+      onSocket: (socket: Socket) => void this.#accept(socket, true),
+      onError: (error: Error) => void this.emit("error", error),
+    };
+    const capacity = Math.min(maxSessions + maxGreetings + slotsToSpare, mostSlots);
+    return new Parking({ clock, settings, capacity, beatEveryMs, connections, reception, doors });
+  }
+
   // Hellos.
 
   #hostOfConnections(): ConnectionHost {
@@ -271,21 +315,18 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       agenda: this.#agenda,
       handshakeMs: this.#settings.handshakeMs,
       greeted: (connection, hello) => {
-        const { socket, wire } = connection;
-        this.#greetings--;
-        return this.#greet(wire, hello, socket, (reason, text) => {
-          wire.send({ type: "bye", reason, text });
-          connection.linger();
-        });
+        const { wire } = connection;
+        this.#greeting(-1);
+        return this.#greet(wire, hello, () => connection.linger());
       },
       refused: (connection, problem) => {
-        this.#greetings--;
+        this.#greeting(-1);
         this.emit("refused", addressOf(connection.socket), problem);
         connection.linger();
         connection.socket.destroy();
       },
       closed: (connection) => {
-        if (connection.greeting) this.#greetings--;
+        if (connection.greeting) this.#greeting(-1);
         this.#connections.delete(connection);
         if (this.#connections.size === 0) this.#emptied?.();
       },
@@ -295,27 +336,23 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   /**
    * Answers a hello that came over a stream.
    *
-   * @param refuse says bye.
+   * @param end the wire, in order, after a goodbye.
    */
-  #greet(
-    wire: Wire,
-    hello: Hello,
-    socket: Socket,
-    refuse: (reason: ByeReason, text: string) => void,
-  ): HostedSession | null {
+  #greet(wire: Wire, hello: Hello, end: () => void): HostedSession | null {
+    const refuse = (reason: ByeReason, text: string): null => {
+      wire.send({ type: "bye", reason, text });
+      end();
+      return null;
+    };
     const problem = this.#problemOf(hello);
     if (problem !== null) {
-      this.emit("refused", addressOf(socket), problem[1]);
-      refuse(...problem);
-      return null;
+      this.emit("refused", textOf(wire.remote), problem[1]);
+      return refuse(...problem);
     }
     const known = hello.session === null ? undefined : this.#sessions.get(hexOf(hello.session));
     const session = known ?? new HostedSession(this.#host, hexOf(randomBytes(limits.sessionId)), null);
     const offence = session.come(wire, hello, null);
-    if (offence !== null) {
-      refuse("protocol-error", offence);
-      return null;
-    }
+    if (offence !== null) return refuse("protocol-error", offence);
     if (known === undefined) this.#sessions.set(session.id, session);
     wire.send(this.#hello(Buffer.from(session.id, "hex"), session.received, this.#door.keyFor(session)));
     this.emit(known === undefined ? "session" : "resumed", session);
@@ -397,12 +434,12 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
         if (connection === null) wire.end();
         else connection.linger();
       },
-      unpark: (fd, session) => this.#connect(new Socket({ fd, allowHalfOpen: false }), session).wire,
+      unpark: (fd, session) => this.#connect(socketOn(fd), session).wire,
       farewell: ({ shift, slot }, last) => {
         shift.replace(slot, {
           handedBack: ({ fd, unsent }) => {
             if (fd === null) return;
-            const connection = this.#connect(new Socket({ fd, allowHalfOpen: false }), null);
+            const connection = this.#connect(socketOn(fd), null);
             if (unsent !== null) connection.socket.write(unsent);
             connection.wire.send(last);
             connection.linger();
@@ -438,15 +475,29 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   }
 }
 
+/** Slots cost memory only once they are used, but there must be an end. */
+const mostSlots = 1 << 20;
+/** Those with which the lot's workers wait for whoever comes. */
+const slotsToSpare = 1_024;
+
 /** Answers are small and wait for nobody. */
 const streamOptions = { noDelay: true, allowHalfOpen: false } as const;
+
+function socketOn(fd: number): Socket {
+  return new Socket({ fd, allowHalfOpen: false });
+}
 
 function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 }
 
-function addressOf({ remoteAddress = "somebody", remotePort = 0 }: Partial<Socket>): string {
-  return isIPv6(remoteAddress) ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+function addressOf({ remoteAddress, remotePort = 0 }: Partial<Socket>): string {
+  return textOf(remoteAddress === undefined ? null : { address: remoteAddress, port: remotePort });
+}
+
+function textOf(remote: { readonly address: string; readonly port: number } | null): string {
+  const { address, port } = remote ?? { address: "somebody", port: 0 };
+  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 async function bound(

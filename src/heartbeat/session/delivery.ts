@@ -112,6 +112,11 @@ export class Delivery {
     return null;
   }
 
+  /** The same connection goes on over this wire: what was sent stays sent. */
+  goOn(wire: Wire): void {
+    this.#wire = wire;
+  }
+
   detach(): void {
     this.#wire = null;
     this.#again?.close();
