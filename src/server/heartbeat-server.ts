@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { EventEmitter, once } from "node:events";
 import { type AddressInfo, createServer, isIPv6, type Server, Socket } from "node:net";
@@ -18,6 +17,7 @@ import { Connection, type ConnectionHost, connectionOn, lingerMs } from "./conne
 import { DatagramDoor, type DoorHost } from "./datagram-door.js";
 import type { SessionHost } from "./host.js";
 import { type HeartbeatServerOptions, type ServerSettings, serverSettings } from "./options.js";
+import { SessionIds } from "./session-ids.js";
 import { HostedSession, type Session, type SessionEnd } from "./session.js";
 import { Parking } from "./parking/parking.js";
 import { Receptionist, tooManyGreetings } from "./parking/receptionist.js";
@@ -81,6 +81,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   readonly #door: DatagramDoor;
   readonly #beats = new Map<number, BeatSettings>();
   readonly #tokens: Tokens;
+  readonly #ids = new SessionIds();
   readonly #host: SessionHost;
   readonly #connectionHost: ConnectionHost;
   #answer: ((session: Session) => Uint8Array | string) | null = null;
@@ -350,11 +351,12 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       return refuse(...problem);
     }
     const known = hello.session === null ? undefined : this.#sessions.get(hexOf(hello.session));
-    const session = known ?? new HostedSession(this.#host, hexOf(randomBytes(limits.sessionId)), null);
+    const id = Buffer.from(hello.session ?? this.#ids.draw());
+    const session = known ?? new HostedSession(this.#host, hexOf(id), null);
     const offence = session.come(wire, hello, null);
     if (offence !== null) return refuse("protocol-error", offence);
     if (known === undefined) this.#sessions.set(session.id, session);
-    wire.send(this.#hello(Buffer.from(session.id, "hex"), session.received, this.#door.keyFor(session)));
+    wire.send(this.#hello(id, session.received, this.#door.keyFor(session)));
     this.emit(known === undefined ? "session" : "resumed", session);
     session.go(hello.received);
     return session;
@@ -401,7 +403,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       problemOf: (hello) => this.#problemOf(hello),
       refused: (remote, problem) => this.emit("refused", remote, problem),
       hello: (hello, key) => {
-        const id = hello.session === null ? randomBytes(limits.sessionId) : Buffer.from(hello.session);
+        const id = Buffer.from(hello.session ?? this.#ids.draw());
         const received = this.#sessions.get(id.toString("hex"))?.received ?? 0;
         return { id: id.toString("hex"), answer: this.#hello(id, received, key) };
       },

@@ -27,6 +27,7 @@ const commands = [
   ["watch"],
   ["explain"],
   ["nat"],
+  ["http"],
   ["echo"],
   ["lab"],
   ["lab", "list"],

@@ -1,8 +1,8 @@
 import { constants } from "node:os";
-import { stopProbesAt } from "../../guard/apply.js";
 import type { Hello } from "../../heartbeat/protocol/message.js";
 import { wholeHello } from "../../heartbeat/protocol/whole-hello.js";
 import type { PeerAddress } from "../../kernel/peer-address.js";
+import { switchProbesOff } from "../../kernel/socket-options.js";
 import { closeFd, receive } from "../../kernel/socket-io.js";
 import type { HostedSession } from "../session.js";
 import { BareWire } from "./bare-wire.js";
@@ -87,7 +87,7 @@ export class Receptionist implements Reception {
   #greet(shift: Shift, slot: number, hello: Hello): void {
     const wire = new BareWire(shift, slot);
     // As a session does with its socket: who will be heard need not be probed.
-    if (hello.sendEveryMs > 0) stopProbesAt(shift.fd(slot));
+    if (hello.sendEveryMs > 0) switchProbesOff(shift.fd(slot));
     let session: HostedSession | null = null;
     try {
       session = this.#options.greet(wire, hello);
