@@ -9,3 +9,5 @@ export {
 export { createDispatcher, type DispatcherOptions, type KeepAliveDispatcher } from "./client/dispatcher.js";
 export type { ReuseFigures } from "./client/figures.js";
 export type { KeepAliveOptions } from "./client/options.js";
+export type { HttpServerSettings, TuneWarning, TuneWarningCode } from "./server/advice.js";
+export { type TunableServer, type TunedServer, type TuneOptions, tuneHttpServer } from "./server/tune.js";

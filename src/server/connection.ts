@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { baseFd } from "../guard/inner-socket.js";
 import { beforeDestroy, type DestroyListener } from "../guard/before-destroy.js";
 import type { Hello, Message } from "../heartbeat/protocol/message.js";
+import { lingerMs } from "../heartbeat/session/end-in-time.js";
 import { type StreamListener, StreamWire } from "../heartbeat/session/stream-wire.js";
 import { closeFd, duplicate } from "../kernel/socket-io.js";
 import type { Lot } from "./parking/lot.js";
@@ -20,9 +21,6 @@ export interface ConnectionHost {
   closed(connection: Connection): void;
 }
 
-/** So long a goodbye may take to be read. */
-export const lingerMs = 2_000;
-
 const connectionOf = Symbol("deadpeer connection");
 type ConnectedSocket = Socket & { [connectionOf]?: Connection };
 
@@ -31,6 +29,8 @@ export class Connection implements StreamListener, DestroyListener, Due {
   place = -1;
   /** Nobody else knows of its socket. */
   parkable = false;
+  /** Among those that have not said hello. */
+  counted = false;
   readonly wire: StreamWire;
   readonly socket: Socket;
   readonly #host: ConnectionHost;

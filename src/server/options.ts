@@ -78,14 +78,21 @@ export function serverSettings(options: HeartbeatServerOptions): ServerSettings 
       "bad-option",
       `maxPayload: ${maxPayload} is not from 1 to ${limits.dataPayload} bytes`,
     );
+  const { maxSessions = 100_000, maxGreetings = 10_000 } = options;
+  for (const [name, most] of Object.entries({ maxSessions, maxGreetings, maxPayload }))
+    if (!(Number.isInteger(most) && most >= 1))
+      throw new DeadpeerError("bad-option", `${name}: ${most} is not a whole number above 0`);
+  const handshakeMs = durationMs(options.handshake ?? "10s", "handshake");
+  if (handshakeMs === 0)
+    throw new DeadpeerError("bad-option", "handshake: 0 leaves no time to say hello; give 10s, for example");
   return {
     beats,
     deadlineMs: beats.idleMs + beats.intervalMs * beats.count,
     graceMs: durationMs(options.grace ?? "2m", "grace"),
     maxSilenceMs: durationMs(options.maxSilence ?? "1h", "maxSilence"),
-    handshakeMs: durationMs(options.handshake ?? "10s", "handshake"),
-    maxSessions: options.maxSessions ?? 100_000,
-    maxGreetings: options.maxGreetings ?? 10_000,
+    handshakeMs,
+    maxSessions,
+    maxGreetings,
     beatEveryMs: 1_000 / beatsPerSecond,
     maxPayload,
     bounds: queueBounds(options.queue),

@@ -7,7 +7,8 @@ import { progressOf } from "../heartbeat/progress.js";
 import { answerInPlace, type Said } from "../heartbeat/protocol/answer-in-place.js";
 import type { Beat, ByeReason, Hello, Message } from "../heartbeat/protocol/message.js";
 import { DeadpeerError } from "../errors.js";
-import { Delivery } from "../heartbeat/session/delivery.js";
+import { bytesOf } from "../heartbeat/session/bytes-of.js";
+import { Delivery, type Offence } from "../heartbeat/session/delivery.js";
 import type { KeptSession, SessionJournal } from "../heartbeat/session/journal.js";
 import type { StreamListener, StreamWire } from "../heartbeat/session/stream-wire.js";
 import type { Transport, Wire } from "../heartbeat/session/wire.js";
@@ -48,7 +49,7 @@ export interface Session {
    * Sends a message, at once or when the client is back. The bytes are not copied: leave them as they are.
    *
    * @returns false if it was dropped (`drop-newest`).
-   * @throws DeadpeerError `queue-full`, `connection-closed`; `bad-option` for more than 1 MiB.
+   * @throws DeadpeerError `queue-full`, `connection-closed`; `bad-option` for more than the server's `maxPayload`, and what is neither text nor bytes.
    */
   send(payload: Uint8Array | string): boolean;
   /** Ends the session, and its connection with a goodbye. */
@@ -92,8 +93,9 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     this.#host = host;
     this.id = id;
     this.#sinceMs = host.agenda.nowMs;
-    host.agenda.enter(this);
+    // What the store throws leaves nothing behind.
     if (kept !== null || host.journalled) this.#delivery = this.#newDelivery(kept);
+    host.agenda.enter(this);
     host.agenda.set(this, this.#sinceMs + host.settings.graceMs);
   }
 
@@ -130,13 +132,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   send(payload: Uint8Array | string): boolean {
     if (this.#state === "ended")
       throw new DeadpeerError("connection-closed", `session ${this.id} is over; nothing can be sent to it`);
-    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
-    const { maxPayload } = this.#host.settings;
-    if (bytes.length > maxPayload)
-      throw new DeadpeerError(
-        "bad-option",
-        `a message of ${bytes.length} bytes is longer than the ${maxPayload} allowed`,
-      );
+    const bytes = bytesOf(payload, this.#host.settings.maxPayload);
     const queued = this.#deliver().push(bytes);
     this.#busyMs = this.#host.agenda.nowMs;
     this.#engine?.sent(this.#busyMs);
@@ -160,12 +156,16 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
    * @param remote where it is, if the wire has no socket that knows.
    * @returns what is wrong with it.
    */
-  come(wire: Wire, hello: Hello, remote: { address: string; port: number } | null): string | null {
-    if (this.#wire !== null || this.#place !== null)
-      this.#part("replaced", "the session has come back over another connection", {});
+  come(wire: Wire, hello: Hello, remote: { address: string; port: number } | null): Offence | null {
+    if (this.#wire !== null || this.#place !== null) {
+      const ended = this.#peerHasEnded();
+      this.#part("replaced", "the session has come back over another connection", { peerFin: ended });
+    }
     const offence =
       this.#delivery?.acknowledged(hello.received) ??
-      (hello.received > 0 && this.#delivery === null ? "more received than was ever sent" : null);
+      (hello.received > 0 && this.#delivery === null
+        ? { text: "more received than was ever sent", by: "peer" }
+        : null);
     if (offence !== null) return offence;
     this.#onto(wire, hello.sendEveryMs, remote);
     this.#peerMaxPayload = hello.maxPayload;
@@ -174,9 +174,11 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
 
   /** Our hello is out: what waited may follow. */
   go(peerReceived: number): void {
-    if (this.#wire === null) return;
-    this.#delivery?.toldReceived();
-    this.#delivery?.attach(this.#wire, { received: peerReceived, maxPayload: this.#peerMaxPayload });
+    const delivery = this.#delivery;
+    // What the application gave for a new session has gone out already.
+    if (this.#wire === null || delivery === null || delivery.isOn(this.#wire)) return;
+    delivery.toldReceived();
+    delivery.attach(this.#wire, { received: peerReceived, maxPayload: this.#peerMaxPayload });
   }
 
   /** The client goes on over datagrams. */
@@ -251,7 +253,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
         break;
       case "data":
         if (message.payload.length > this.#host.settings.maxPayload)
-          this.#offended(`a message of ${message.payload.length} bytes`);
+          this.#broke(`a message of ${message.payload.length} bytes`);
         else this.#offended(this.#deliver().data(message.sequence, message.payload));
         break;
       case "acknowledgement":
@@ -262,7 +264,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
         break;
       default:
         // Over datagrams, one that was sent again because our answer was late.
-        if (this.#wire.reliable) this.#offended("a second hello");
+        if (this.#wire.reliable) this.#broke("a second hello");
     }
   }
 
@@ -277,7 +279,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   }
 
   onProtocolError(problem: Error): void {
-    this.#offended(problem.message);
+    this.#broke(problem.message);
   }
 
   #beaten(beat: Beat): void {
@@ -305,7 +307,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
 
   #acknowledged(received: number): void {
     if (this.#delivery !== null) this.#offended(this.#delivery.acknowledged(received));
-    else if (received > 0) this.#offended(`an acknowledgement of ${received}, which was never sent`);
+    else if (received > 0) this.#broke(`an acknowledgement of ${received}, which was never sent`);
   }
 
   #announced(sendEveryMs: number): void {
@@ -331,12 +333,16 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     if (reason === "done") this.end("bye", text);
   }
 
-  #offended(offence: string | null): void {
-    if (offence === null || this.#wire === null) return;
-    this.#part("protocol-error", offence, {
-      closedBy: "policy",
-      policy: `it broke the protocol: ${offence}`,
-    });
+  #offended(offence: Offence | null): void {
+    if (offence === null) return;
+    if (offence.by === "peer") this.#broke(offence.text);
+    else if (this.#wire !== null)
+      this.#part("evicted", offence.text, { closedBy: "policy", policy: offence.text });
+  }
+
+  #broke(text: string): void {
+    if (this.#wire !== null)
+      this.#part("protocol-error", text, { closedBy: "policy", policy: `it broke the protocol: ${text}` });
   }
 
   // Time.
@@ -454,7 +460,9 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   #part(reason: ByeReason, text: string, evidence: Partial<Evidence>): void {
     if (this.#wire === null && this.#place === null) return;
     this.#askLot();
-    const verdict = reason === "replaced" ? null : judge(this.#evidence(evidence));
+    // Whoever ended the old connection before is not replaced, though this side had not come to reading it.
+    const replaced = reason === "replaced" && evidence.peerFin !== true;
+    const verdict = replaced ? null : judge(this.#evidence(evidence));
     this.#remote = this.remote;
     this.#takeLeave(reason, text);
     if (verdict !== null) this.gone(verdict);
@@ -462,6 +470,14 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
       this.#delivery?.detach();
       this.#engine = null;
     }
+  }
+
+  /** The end of a stream is here, read or not. */
+  #peerHasEnded(): boolean {
+    const socket = this.#wire?.socket ?? null;
+    const place = this.#place;
+    const fd = socket !== null ? baseFd(socket) : place !== null ? place.shift.fd(place.slot) : -1;
+    return figuresOf(fd)?.state === "CLOSE_WAIT";
   }
 
   #takeLeave(reason: ByeReason, text: string): void {
@@ -569,6 +585,13 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   /** The server closes: whoever is here is told. */
   shutDown(): void {
     this.#part("shutdown", "the server shuts down", { closedBy: "program" });
+  }
+
+  /** The server has closed, and another process will go on with the session: this one has no part in it any more. */
+  abandon(): void {
+    this.#state = "ended";
+    this.#host.agenda.leave(this);
+    this.#delivery?.detach();
   }
 
   end(why: SessionEnd, text = ""): void {

@@ -17,8 +17,6 @@ export function missingPrograms(...names: readonly string[]): string | false {
 /** A real web server, listening on loopback over IPv4 and IPv6. */
 export interface RealServer extends AsyncDisposable {
   readonly port: number;
-  /** The same over TLS; null: it has none. */
-  readonly tlsPort: number | null;
 }
 
 /** A port that nobody has at this moment, on both loopback addresses. */
@@ -56,7 +54,6 @@ async function start(
   }
   return {
     port,
-    tlsPort: null,
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
       const impatient = setTimeout(() => child.kill("SIGKILL"), 5_000);

@@ -113,3 +113,8 @@ class Fields {
 export function malformed(problem: string): DeadpeerError {
   return new DeadpeerError("heartbeat-protocol", `the peer sent a message that cannot be: ${problem}`);
 }
+
+/** What the peer did, told from what the application throws while it is handed a message. */
+export function isProtocolError(error: unknown): error is DeadpeerError {
+  return error instanceof DeadpeerError && error.code === "heartbeat-protocol";
+}

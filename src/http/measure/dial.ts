@@ -95,7 +95,8 @@ async function secure(
     rejectUnauthorized: tls?.insecure !== true,
     ...(tls === null || tls.ca === null ? {} : { ca: tls.ca }),
   });
-  // What destroys the connection below says why; this one would only say that it is gone.
+  // What destroys the connection below says why; this one would only say that it is gone, and may say so twice.
+  socket.on("error", () => {});
   let below: unknown = null;
   tcp.on("error", (error) => {
     below = error;
@@ -109,7 +110,7 @@ async function secure(
       socket.once("end", () => reject(closedInHandshake));
     });
   } catch (error) {
-    socket.on("error", () => {}).destroy();
+    socket.destroy();
     if (below instanceof DeadpeerError) throw below;
     throw tlsRefusal(error, endpoint);
   }

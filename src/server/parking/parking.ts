@@ -63,13 +63,24 @@ export class Parking {
    *
    * @returns false: it cannot, and the server stays the caller's.
    */
-  async takeIn(server: Server): Promise<boolean> {
+  takeIn(server: Server): boolean {
     const door = StreamDoor.of(server, { ...this.#doorOptions, lot: this.lot });
     if (door === null) return false;
     this.#doors.add(door);
-    if (!this.lot.open) await this.#untilOpen();
     if (this.lot.open) door.toLot();
     return true;
+  }
+
+  /** Until the lot is open, or does not want to be. */
+  async opened(): Promise<void> {
+    if (this.lot.open || this.#closed) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.set(resolve, mostStartMs);
+      this.#opened.push(() => {
+        this.#clock.clear(timer);
+        resolve();
+      });
+    });
   }
 
   /** A connection is here, new or out of the lot. */
@@ -80,6 +91,7 @@ export class Parking {
   /** From now on nobody is parked or accepted. Resolves when the listeners are closed. */
   async stop(): Promise<void> {
     this.#closed = true;
+    for (const wake of this.#opened.splice(0)) wake();
     if (this.#timer !== null) this.#clock.clear(this.#timer);
     this.#timer = null;
     await Promise.all(Array.from(this.#doors, (door) => door.close()));
@@ -88,16 +100,6 @@ export class Parking {
   #open(): void {
     for (const wake of this.#opened.splice(0)) wake();
     for (const door of this.#doors) door.toLot();
-  }
-
-  async #untilOpen(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = this.#clock.set(resolve, mostStartMs);
-      this.#opened.push(() => {
-        this.#clock.clear(timer);
-        resolve();
-      });
-    });
   }
 
   #sweepIn(delayMs: number): void {

@@ -9,6 +9,7 @@ export interface StreamDoorOptions {
   readonly lot: Lot;
   /** For servers of Node's that take its place. */
   readonly streamOptions: ServerOpts;
+  readonly backlog: number;
   readonly onSocket: (socket: Socket) => void;
   readonly onError: (error: Error) => void;
 }
@@ -71,7 +72,7 @@ export class StreamDoor {
     const server = createServer(this.#options.streamOptions);
     server.on("connection", this.#options.onSocket);
     server.on("error", this.#options.onError);
-    server.listen({ fd });
+    server.listen({ fd, backlog: this.#options.backlog });
     this.#server = server;
   }
 

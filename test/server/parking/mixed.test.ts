@@ -24,7 +24,7 @@ for (const parking of [true, false])
     results.push(result);
     context.diagnostic(JSON.stringify(result));
     assert.deepEqual(result.problems, []);
-    assert.equal(result.refused, 0);
+    assert.deepEqual([result.refused, result.retries], [0, 0]);
     assert.equal(result.status, 0, "the server's process ended by itself");
     assert.ok(result.killed > 0);
     for (const verdict of ["closed", "reset", "unresponsive", "evicted"])

@@ -33,7 +33,12 @@ const clients = Array.from({ length: count }, (_, n) => from + n).map(
 );
 
 process.on("message", ({ do: what }: Order) => {
-  if (what === "entries") tell({ is: "client-entries", entries: clients.flatMap(({ entries }) => entries) });
+  if (what === "entries")
+    tell({
+      is: "client-entries",
+      entries: clients.flatMap(({ entries }) => entries),
+      retries: clients.reduce((sum, { retries }) => sum + retries, 0),
+    });
   if (what === "close") process.exit();
   if (what === "finish") void all((client) => client.finish());
 });

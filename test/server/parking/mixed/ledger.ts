@@ -49,5 +49,5 @@ export type Word =
   | { readonly is: "server-entries"; readonly entries: readonly ServerEntry[] }
   | { readonly is: "started" }
   | { readonly is: "settled" }
-  | { readonly is: "client-entries"; readonly entries: readonly ClientEntry[] }
+  | { readonly is: "client-entries"; readonly entries: readonly ClientEntry[]; readonly retries: number }
   | { readonly is: "failed"; readonly problem: string };

@@ -21,6 +21,8 @@ export interface MixedLoadResult extends Accounts {
   /** Parked, with everybody there and quiet. */
   readonly parkedSettled: number;
   readonly refused: number;
+  /** Connections that ended before they were greeted, and were made again. */
+  readonly retries: number;
   /** Status with which the server's process ended by itself. */
   readonly status: number | null;
 }
@@ -51,7 +53,8 @@ export async function mixedLoad(options: MixedLoadOptions): Promise<MixedLoadRes
   const serverOptions = {
     parking: parking ? { after: paceMs / 2 } : false,
     grace: graceMs,
-    detect: { idle: idleMs, interval: Math.max(1_000, paceMs / 2), count: 4 },
+    detect: { idle: idleMs, interval: Math.max(1_000, paceMs), count: 4 },
+    handshake: "1m",
     beatsPerSecond: 1_000,
     laterMs: 4 * paceMs,
   };
@@ -128,6 +131,7 @@ export async function mixedLoad(options: MixedLoadOptions): Promise<MixedLoadRes
     descriptors: { empty, settled, after },
     parkedSettled,
     refused: refused.length,
+    retries: known.reduce((sum, { retries }) => sum + retries, 0),
     status,
   };
 

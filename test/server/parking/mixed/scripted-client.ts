@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { encode } from "../../../../src/heartbeat/protocol/encode.js";
-import type { Message } from "../../../../src/heartbeat/protocol/message.js";
+import type { Hello, Message } from "../../../../src/heartbeat/protocol/message.js";
 import type { VerdictState } from "../../../../src/verdict/verdict.js";
 import { randomFrom } from "../../../support/random.js";
 import { reset } from "../../../support/reset.js";
 import type { ClientEntry, Tally } from "./ledger.js";
 import { Line } from "./line.js";
 import { payloadOf, readPayload, wish } from "./payload.js";
+
+/** Connections in a row that may end before they are greeted. */
+const mostTries = 5;
 
 export interface Script {
   readonly port: number;
@@ -28,6 +31,8 @@ export interface Script {
  */
 export class ScriptedClient {
   readonly entries: ClientEntry[] = [];
+  /** Connections that ended before they were greeted. */
+  retries = 0;
   readonly #script: Script;
   readonly #random: (below: number) => number;
   #line!: Line;
@@ -168,20 +173,30 @@ export class ScriptedClient {
   }
 
   async #connect(): Promise<void> {
-    const { port, host } = this.#script;
-    const line = new Line(port, host, (message) => this.#take(line, message));
-    this.#line = line;
-    const token = this.#token;
-    const { session, received, ...hello } = await line.greet({
-      session: this.#session,
-      token,
-      received: this.#received.messages,
-    });
+    const { line, hello } = await this.#greeted();
+    const { session, received } = hello;
     this.#session = Buffer.from(session ?? []);
     this.#token = Buffer.from(hello.token);
     this.#told = this.#received.messages;
     this.#acknowledge(received);
     for (const frame of this.#outbox) line.write(frame);
+  }
+
+  /** A server that has too little of the machine may end a connection before it has read its hello; then another one is made. */
+  async #greeted(): Promise<{ line: Line; hello: Hello }> {
+    const { port, host, paceMs } = this.#script;
+    for (let tries = 1; ; tries++) {
+      const line = new Line(port, host, (message) => this.#take(line, message));
+      this.#line = line;
+      try {
+        const [session, token, received] = [this.#session, this.#token, this.#received.messages];
+        return { line, hello: await line.greet({ session, token, received }) };
+      } catch (error) {
+        if (!line.ended || tries === mostTries) throw error;
+        this.retries++;
+        await sleep(paceMs);
+      }
+    }
   }
 
   /** Everything said was answered, acknowledged and replied to. */

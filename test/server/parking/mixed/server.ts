@@ -76,8 +76,20 @@ process.on("message", ({ do: what }: Order) => {
     tell({ is: "state", state: { sessions, parked, mostParked, refused } });
   }
   // The channel is all that holds it then, and the run lets go of that.
-  if (what === "close") void server.close().then(() => tell({ is: "settled" }));
+  if (what === "close") void close();
 });
+// Whoever has started it has ended: nobody is left to report to.
+process.on("disconnect", orphaned);
+
+async function close(): Promise<void> {
+  await server.close();
+  process.off("disconnect", orphaned);
+  tell({ is: "settled" });
+}
+
+function orphaned(): void {
+  process.exit(1);
+}
 
 const { port } = await server.listen({ port: 0 });
 tell({ is: "listening", port });
