@@ -50,6 +50,7 @@ export const SO_COOKIE = 57;
 export const IPPROTO_TCP = 6;
 
 /** include/uapi/linux/tcp.h. */
+export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
 export const TCP_KEEPINTVL = 5;
 export const TCP_KEEPCNT = 6;

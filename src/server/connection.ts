@@ -4,9 +4,8 @@ import { beforeDestroy, type DestroyListener } from "../guard/before-destroy.js"
 import type { Hello, Message } from "../heartbeat/protocol/message.js";
 import { lingerMs } from "../heartbeat/session/end-in-time.js";
 import { type StreamListener, StreamWire } from "../heartbeat/session/stream-wire.js";
-import { duplicate } from "../kernel/socket-io.js";
+import { closeFd, duplicate } from "../kernel/socket-io.js";
 import type { Lot } from "./parking/lot.js";
-import { closeParked } from "./parking/shift.js";
 import type { Agenda, Due } from "./agenda.js";
 import type { HostedSession } from "./session.js";
 
@@ -102,7 +101,7 @@ export class Connection implements StreamListener, DestroyListener, Due {
     const fd = duplicate(baseFd(this.socket));
     if (fd < 0) return;
     if (!this.#session.park(lot, fd)) {
-      closeParked(fd);
+      closeFd(fd);
       return;
     }
     this.#session = null;

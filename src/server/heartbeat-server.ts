@@ -24,6 +24,7 @@ import { type HeartbeatServerOptions, type ServerSettings, serverSettings } from
 import { SessionIds } from "./session-ids.js";
 import { HostedSession, type Session, type SessionEnd } from "./session.js";
 import { Parking } from "./parking/parking.js";
+import { Receptionist, tooManyGreetings } from "./parking/receptionist.js";
 import { Tokens } from "./tokens.js";
 
 export interface HeartbeatServerEvents {
@@ -109,10 +110,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     this.#agenda = new Agenda(this.#settings.clock, (lateMs) => this.#stoodStill(lateMs));
     this.#host = this.#sessionHost();
     this.#connectionHost = this.#hostOfConnections();
-    const { parkAfterMs: afterMs, clock, maxSessions, beatEveryMs } = this.#settings;
-    const connections = this.#connections;
-    this.#parking =
-      afterMs === null ? null : new Parking({ clock, afterMs, maxSessions, beatEveryMs, connections });
+    this.#parking = this.#newParking();
     this.#door = new DatagramDoor(this.#doorHost());
     this.#tokens = this.#load();
     if (options.signal !== undefined) closeOnAbort(options.signal, this.#onAbort);
@@ -202,19 +200,27 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   }
 
   /** @param own nobody else knows of this socket, so that it can move into the lot. */
-  #accept(socket: Socket, own: boolean): void {
-    if (this.#closed !== null || this.#greetings >= this.#settings.maxGreetings) {
-      tell(this, "refused", addressOf(socket), "too many connections that have not said hello");
+  #accept(socket: Socket, own: boolean): Connection | null {
+    const greetings = this.#greetings + (this.#parking?.lot.greeting ?? 0);
+    if (this.#closed !== null || greetings >= this.#settings.maxGreetings) {
+      tell(this, "refused", addressOf(socket), tooManyGreetings);
       socket.destroy();
-      return;
+      return null;
     }
-    this.#greetings++;
-    this.#connect(socket, null, own).counted = true;
+    this.#countGreeting(1);
+    const connection = this.#connect(socket, null, own);
+    connection.counted = true;
+    return connection;
   }
 
   #greeted(connection: Connection): void {
-    if (connection.counted) this.#greetings--;
+    if (connection.counted) this.#countGreeting(-1);
     connection.counted = false;
+  }
+
+  #countGreeting(more: 1 | -1): void {
+    this.#greetings += more;
+    if (this.#parking !== null) this.#parking.lot.greetingElsewhere = this.#greetings;
   }
 
   #connect(socket: Socket, session: HostedSession | null, own = true): Connection {
@@ -242,9 +248,12 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
 
   async #close(): Promise<void> {
     if (this.#options.signal !== undefined) forgetOnAbort(this.#options.signal, this.#onAbort);
-    const closing = Array.from(this.#listeners, (server) => new Promise((resolve) => server.close(resolve)));
+    const closing: Promise<unknown>[] = Array.from(
+      this.#listeners,
+      (server) => new Promise((resolve) => server.close(resolve)),
+    );
     this.#listening.abort();
-    this.#parking?.stop();
+    if (this.#parking !== null) closing.push(this.#parking.stop());
     for (const session of this.#sessions.values()) session.shutDown();
     for (const connection of this.#connections) if (connection.greeting) connection.socket.destroy();
     for (const socket of this.#handshakes) socket.destroy();
@@ -286,6 +295,9 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     });
     this.#listeners.add(server);
     try {
+      // Whoever comes as soon as it listens is to find the lot open.
+      if (event === "connection") await this.#parking?.opened();
+      this.#mustBeOpen();
       server.listen({ port, backlog, ...(host === undefined ? {} : { host }) });
       await once(server, "listening", { signal: this.#listening.signal });
     } catch (error) {
@@ -294,7 +306,9 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       throw error;
     }
     server.on("error", (error) => tell(this, "error", error));
-    return server.address() as AddressInfo;
+    const address = server.address() as AddressInfo;
+    if (event === "connection" && this.#parking?.takeIn(server) === true) this.#listeners.delete(server);
+    return address;
   }
 
   /** Goes on with the sessions that another process has left behind: their clients are away. */
@@ -313,6 +327,42 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     for (const session of this.#sessions.values()) session.stoodStill(nowMs, lateMs);
   }
 
+  // The lot.
+
+  #newParking(): Parking | null {
+    const { parking: settings, clock, maxSessions, maxGreetings, beatEveryMs, handshakeMs } = this.#settings;
+    if (settings === null) return null;
+    const connections = this.#connections;
+    const reception = new Receptionist({
+      handshakeMs,
+      mostGreeting: Math.ceil(maxGreetings / settings.workers),
+      greet: (wire, hello) => this.#greet(wire, hello, () => wire.end()),
+      refused: (remote, problem) => tell(this, "refused", textOf(remote), problem),
+      connect: (fd, bytes) => {
+        const connection = this.#accept(socketOn(fd), true);
+        if (bytes !== null) connection?.wire.push(bytes);
+      },
+      resume: (fd, session, unsent) => {
+        const { wire } = this.#connect(socketOn(fd), session);
+        if (unsent !== null) wire.socket.write(unsent);
+        session.goOn(wire);
+      },
+      farewell: (fd, unsent) => {
+        const connection = this.#connect(socketOn(fd), null);
+        if (unsent !== null) connection.socket.write(unsent);
+        connection.linger();
+      },
+    });
+    const doors = {
+      streamOptions,
+      onSocket: (socket: Socket) => void this.#accept(socket, true),
+      onError: (error: Error) => tell(this, "error", error),
+      backlog,
+    };
+    const capacity = Math.min(maxSessions + maxGreetings + slotsToSpare, mostSlots);
+    return new Parking({ clock, settings, capacity, beatEveryMs, connections, reception, doors });
+  }
+
   // Hellos.
 
   #hostOfConnections(): ConnectionHost {
@@ -320,12 +370,9 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       agenda: this.#agenda,
       handshakeMs: this.#settings.handshakeMs,
       greeted: (connection, hello) => {
-        const { socket, wire } = connection;
+        const { wire } = connection;
         this.#greeted(connection);
-        return this.#greet(wire, hello, socket, (reason, text) => {
-          wire.send({ type: "bye", reason, text });
-          connection.linger();
-        });
+        return this.#greet(wire, hello, () => connection.linger());
       },
       refused: (connection, problem) => {
         this.#greeted(connection);
@@ -344,28 +391,26 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   /**
    * Answers a hello that came over a stream.
    *
-   * @param refuse says bye.
+   * @param end the wire, in order, after a goodbye.
    */
-  #greet(
-    wire: Wire,
-    hello: Hello,
-    socket: Socket,
-    refuse: (reason: ByeReason, text: string) => void,
-  ): HostedSession | null {
+  #greet(wire: Wire, hello: Hello, end: () => void): HostedSession | null {
+    const refuse = (reason: ByeReason, text: string): null => {
+      wire.send({ type: "bye", reason, text });
+      end();
+      return null;
+    };
     const problem = this.#problemOf(hello);
     if (problem !== null) {
-      tell(this, "refused", addressOf(socket), problem[1]);
-      refuse(...problem);
-      return null;
+      tell(this, "refused", textOf(wire.remote), problem[1]);
+      return refuse(...problem);
     }
     const bytes = Buffer.from(hello.session ?? this.#ids.draw());
     const id = hexOf(bytes);
     const known = this.#sessions.has(id);
     const session = this.#arrive(id, { wire, hello, remote: null });
     if (!(session instanceof HostedSession)) {
-      tell(this, "refused", addressOf(socket), session[1]);
-      refuse(...session);
-      return null;
+      tell(this, "refused", textOf(wire.remote), session[1]);
+      return refuse(...session);
     }
     wire.send(this.#hello(bytes, session.received, this.#door.keyFor(session)));
     tell(this, known ? "resumed" : "session", session);
@@ -472,12 +517,12 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
         if (connection === null) wire.end();
         else connection.linger();
       },
-      unpark: (fd, session) => this.#connect(new Socket({ fd, allowHalfOpen: false }), session).wire,
+      unpark: (fd, session) => this.#connect(socketOn(fd), session).wire,
       farewell: ({ shift, slot }, last) => {
         shift.replace(slot, {
           handedBack: ({ fd, unsent }) => {
             if (fd === null) return;
-            const connection = this.#connect(new Socket({ fd, allowHalfOpen: false }), null);
+            const connection = this.#connect(socketOn(fd), null);
             if (unsent !== null) connection.socket.write(unsent);
             connection.wire.send(last);
             connection.linger();
@@ -522,6 +567,11 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   }
 }
 
+/** Slots cost memory only once they are used, but there must be an end. */
+const mostSlots = 1 << 20;
+/** Those with which the lot's workers wait for whoever comes. */
+const slotsToSpare = 1_024;
+
 /**
  * Connections that wait to be accepted: after an outage all clients come at once, and those that find no room here try again only a
  * second later. The kernel has a limit of its own, net.core.somaxconn, 4096 by default.
@@ -531,15 +581,24 @@ const backlog = 4_096;
 /** Answers are small and wait for nobody. */
 const streamOptions = { noDelay: true, allowHalfOpen: false } as const;
 
+function socketOn(fd: number): Socket {
+  return new Socket({ fd, allowHalfOpen: false });
+}
+
 function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 }
 
-function addressOf({ remoteAddress: address = "somebody", remotePort: port = 0 }: Partial<Socket>): string {
-  return endpoint({ address, port });
+function addressOf({ remoteAddress, remotePort = 0 }: Partial<Socket>): string {
+  return textOf(remoteAddress === undefined ? null : { address: remoteAddress, port: remotePort });
 }
 
-function endpoint({ address, port }: { address: string; port: number }): string {
+/** Of a peer that has gone, the address may be unknown. */
+function textOf(remote: { readonly address: string; readonly port: number } | null): string {
+  return endpoint(remote ?? { address: "somebody", port: 0 });
+}
+
+function endpoint({ address, port }: { readonly address: string; readonly port: number }): string {
   return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
 }
 

@@ -10,14 +10,14 @@ import { DeadpeerError } from "../errors.js";
 import { bytesOf } from "../heartbeat/session/bytes-of.js";
 import { Delivery, type Offence } from "../heartbeat/session/delivery.js";
 import type { KeptSession, SessionJournal } from "../heartbeat/session/journal.js";
-import type { StreamListener } from "../heartbeat/session/stream-wire.js";
+import type { StreamListener, StreamWire } from "../heartbeat/session/stream-wire.js";
 import type { Transport, Wire } from "../heartbeat/session/wire.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
 import type { Evidence } from "../verdict/evidence.js";
 import type { Due } from "./agenda.js";
 import { beatBurst } from "./beat-rate.js";
 import type { Lot, Place } from "./parking/lot.js";
-import type { HandedBack, Tenant } from "./parking/shift.js";
+import type { HandedBack, Tenant, Terms } from "./parking/tenant.js";
 import { transferError } from "./parking/transfer-error.js";
 import type { SessionHost } from "./host.js";
 
@@ -75,7 +75,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   #busyMs = 0;
   #engine: HeartbeatEngine | null = null;
   #delivery: Delivery | null = null;
-  #remote: { address: string; port: number } | null = null;
+  #remote: { readonly address: string; readonly port: number } | null = null;
   #transport: Transport | null = null;
   #peerSendsEveryMs = 0;
   #peerMaxPayload = 0;
@@ -107,10 +107,9 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     return this.#transport;
   }
 
-  /** Of a stream, the socket knows it: most sessions are never asked, and need not keep it. */
-  get remote(): { address: string; port: number } | null {
-    const { remoteAddress: address, remotePort: port } = this.#wire?.socket ?? {};
-    return address === undefined || port === undefined ? this.#remote : { address, port };
+  /** Of a stream, the socket knows it, or the lot: most sessions are never asked, and need not keep it. */
+  get remote(): { readonly address: string; readonly port: number } | null {
+    return this.#wire?.remote ?? this.#remote ?? this.#place?.shift.remote(this.#place.slot) ?? null;
   }
 
   get silentMs(): number {
@@ -158,8 +157,10 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
    * @returns what is wrong with it.
    */
   come(wire: Wire, hello: Hello, remote: { address: string; port: number } | null): Offence | null {
-    if (this.#wire !== null || this.#place !== null)
-      this.#part("replaced", "the session has come back over another connection", {});
+    if (this.#wire !== null || this.#place !== null) {
+      const ended = this.#peerHasEnded();
+      this.#part("replaced", "the session has come back over another connection", { peerFin: ended });
+    }
     const offence =
       this.#delivery?.acknowledged(hello.received) ??
       (hello.received > 0 && this.#delivery === null
@@ -459,7 +460,9 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   #part(reason: ByeReason, text: string, evidence: Partial<Evidence>): void {
     if (this.#wire === null && this.#place === null) return;
     this.#askLot();
-    const verdict = reason === "replaced" ? null : judge(this.#evidence(evidence));
+    // Whoever ended the old connection before is not replaced, though this side had not come to reading it.
+    const replaced = reason === "replaced" && evidence.peerFin !== true;
+    const verdict = replaced ? null : judge(this.#evidence(evidence));
     this.#remote = this.remote;
     this.#takeLeave(reason, text);
     if (verdict !== null) this.gone(verdict);
@@ -467,6 +470,14 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
       this.#delivery?.detach();
       this.#engine = null;
     }
+  }
+
+  /** The end of a stream is here, read or not. */
+  #peerHasEnded(): boolean {
+    const socket = this.#wire?.socket ?? null;
+    const place = this.#place;
+    const fd = socket !== null ? baseFd(socket) : place !== null ? place.shift.fd(place.slot) : -1;
+    return figuresOf(fd)?.state === "CLOSE_WAIT";
   }
 
   #takeLeave(reason: ByeReason, text: string): void {
@@ -497,10 +508,26 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
    * @returns false: there is no room.
    */
   park(lot: Lot, fd: number): boolean {
+    return this.#moveInto((terms) => lot.park(fd, this, terms));
+  }
+
+  /** A connection that the lot has accepted, and has just greeted over this wire. @returns false: it needs a socket. */
+  staysInLot(wire: Wire, place: Place): boolean {
+    if (!this.isQuiet(wire, Number.POSITIVE_INFINITY)) return false;
+    return this.#moveInto((terms) => (place.shift.keep(place.slot, this, terms) ? place : null));
+  }
+
+  /** Its connection has a socket from now on. */
+  goOn(wire: StreamWire): void {
+    this.#wire = wire;
+    this.#delivery?.goOn(wire);
+  }
+
+  #moveInto(take: (terms: Terms) => Place | null): boolean {
     const engine = this.#engine;
     const patienceMs = engine?.patienceMs() ?? null;
     if (engine === null || patienceMs === null) return false;
-    const place = lot.park(fd, this, {
+    const place = take({
       heardMs: engine.heardMs,
       paidMs: this.#paidMs,
       patienceMs,
@@ -509,7 +536,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
       acknowledged: this.given,
     });
     if (place === null) return false;
-    this.#remote = this.remote;
+    this.#remote = this.#wire?.socket == null ? this.#remote : this.remote;
     this.#wire = null;
     this.#place = place;
     this.#progressed = null;
@@ -524,6 +551,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   }
 
   handedBack(back: HandedBack): void {
+    this.#remote = this.remote;
     this.#place = null;
     this.#paidMs = back.paidMs;
     this.#engine?.heard(back.heardMs);

@@ -28,6 +28,7 @@ export class DatagramWire implements Wire {
   readonly reliable = false;
   readonly maxPayload = datagramPayload;
   readonly socket = null;
+  readonly remote = null;
   readonly #options: DatagramWireOptions;
   readonly #id: Buffer;
   readonly #seen = new ReplayWindow();

@@ -116,6 +116,11 @@ export class Delivery {
     return null;
   }
 
+  /** The same connection goes on over this wire: what was sent stays sent. */
+  goOn(wire: Wire): void {
+    this.#wire = wire;
+  }
+
   /** Whether the session goes over this wire. */
   isOn(wire: Wire): boolean {
     return this.#wire === wire;

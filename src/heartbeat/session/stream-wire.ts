@@ -48,6 +48,11 @@ export class StreamWire implements Wire {
     return limits.dataPayload;
   }
 
+  get remote(): { address: string; port: number } | null {
+    const { remoteAddress: address, remotePort: port } = this.socket;
+    return address === undefined || port === undefined ? null : { address, port };
+  }
+
   /** Somebody else listens from now on. */
   handTo(listener: StreamListener): void {
     this.#listener = listener;
