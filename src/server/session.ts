@@ -295,7 +295,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     this.#paidMs = Math.max(nowMs, this.#paidMs) + beatEveryMs;
     if (this.#wire === null) return;
     if (beat.payload.length > 0) this.#host.payload(this, beat.payload);
-    if (this.#wire?.crowded !== false) return;
+    if (this.#wire === null || this.#wire.crowded) return;
     this.#wire.send({
       type: "answer",
       number: beat.number,

@@ -53,6 +53,10 @@ function watch(
   return { beats, peer, seen, sent };
 }
 
+const fail = (what: string) => (): never => {
+  throw new Error(what);
+};
+
 describe("a heartbeat over an adapter", () => {
   test("asks, suspects, gives up, lets go, and leaves no timer behind", () => {
     const clock = new VirtualClock();
@@ -75,9 +79,6 @@ describe("a heartbeat over an adapter", () => {
 
   test("it goes on whatever listeners and the adapter throw", async () => {
     const clock = new VirtualClock();
-    const fail = (what: string) => (): never => {
-      throw new Error(what);
-    };
     const store: IntervalStore = { load: () => null, save: fail("save") };
     const learner = new IntervalLearner({ floor: "20s", ceiling: "1m", network: "n", store }, clock);
     const { beats, peer, seen } = watch(

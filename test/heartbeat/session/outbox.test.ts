@@ -32,14 +32,15 @@ function box(bounds: Partial<QueueBounds>): {
   };
 }
 
+const full = (): never => {
+  throw new Error("no space left on device");
+};
+
 describe("what waits for a peer", () => {
   test("where it cannot be written down that one is dropped, it is not, and the new one not taken", () => {
     const { outbox, give, send } = box({ messages: 2, policy: "drop-oldest" });
     give("a");
     give("b");
-    const full = (): never => {
-      throw new Error("no space left on device");
-    };
     assert.throws(() => outbox.push(Buffer.from("c"), full), /no space left/);
     assert.equal(outbox.length, 2);
     assert.equal(outbox.bytes, 2);
