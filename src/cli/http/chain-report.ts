@@ -19,7 +19,7 @@ export function chainReport({ pairs, findings }: Audit, given: Terminal): string
     races === 0
       ? "Each hop ends idle connections before the next one does"
       : `${races} finding${races === 1 ? "" : "s"} in this chain`;
-  const sections = [section(terminal, title, pairsTable(pairs, terminal))];
+  const sections = [section(terminal, title, pairsTable(pairs, given))];
   const remarks = pairs.filter(({ verdict }) => verdict === "no-reuse");
   if (remarks.length > 0)
     sections.push(remarks.map(({ because }) => wrap(terminal, `${because}.`, "  ")).join("\n"));

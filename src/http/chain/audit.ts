@@ -47,8 +47,9 @@ export function audit(hops: readonly Hop[], marginMs: number): Audit {
   return { pairs, findings };
 }
 
+/** Programs write their names as they do. */
 function capital(sentence: string): string {
-  return sentence.slice(0, 1).toUpperCase() + sentence.slice(1);
+  return sentence.replace(/^the /, "The ");
 }
 
 interface Compared {

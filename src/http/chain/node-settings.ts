@@ -4,17 +4,16 @@ import { badConfiguration } from "./config-error.js";
 import type { Fault, Hint, Hop, Keeping, Role, Sending } from "./hop.js";
 
 /** Milliseconds, as Node takes them, or a duration such as "65s". */
-const time = z.union([
-  z.number().min(0),
-  z.string().transform((text, context) => {
-    try {
-      return parseDuration(text, "it");
-    } catch {
-      context.addIssue(`"${text}" is no duration`);
-      return z.NEVER;
-    }
-  }),
-]);
+const time = z.unknown().transform((value, context) => {
+  if (typeof value === "number" && value >= 0) return value;
+  try {
+    if (typeof value === "string") return parseDuration(value, "it");
+  } catch {
+    // Said below.
+  }
+  context.addIssue(`${JSON.stringify(value)} is no duration; write milliseconds, or for example "65s"`);
+  return z.NEVER;
+});
 
 /** As they are given to http.createServer, http.Agent and undici's Agent; other settings say nothing about idle connections. */
 const settingsSchema = z.looseObject({
