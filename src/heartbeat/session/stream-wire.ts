@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { DeadpeerError } from "../../errors.js";
+import { isProtocolError } from "../protocol/decode.js";
 import { encode } from "../protocol/encode.js";
 import { limits, type Message } from "../protocol/message.js";
 import { StreamReader } from "../protocol/stream-reader.js";
@@ -48,6 +48,11 @@ export class StreamWire implements Wire {
     return limits.dataPayload;
   }
 
+  get remote(): { address: string; port: number } | null {
+    const { remoteAddress: address, remotePort: port } = this.socket;
+    return address === undefined || port === undefined ? null : { address, port };
+  }
+
   /** Somebody else listens from now on. */
   handTo(listener: StreamListener): void {
     this.#listener = listener;
@@ -86,7 +91,11 @@ export class StreamWire implements Wire {
     try {
       this.#reader.push(chunk, this);
     } catch (error) {
-      if (!(error instanceof DeadpeerError)) throw error;
+      if (!isProtocolError(error)) {
+        // Not the peer's fault, but a listener's. What follows in the chunk is lost, so the connection cannot go on.
+        this.destroy();
+        throw error;
+      }
       this.#tell((listener) => listener.onProtocolError(error));
       return;
     }
