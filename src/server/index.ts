@@ -3,6 +3,7 @@ export type { KeptSession, SessionJournal, SessionStore } from "../heartbeat/ses
 export { SessionFile, type SessionFileOptions } from "../heartbeat/session/session-file.js";
 export type { Transport } from "../heartbeat/session/wire.js";
 export type { EvictionReason, Phase } from "./governor/assess.js";
+export { type ClusterFigures, type ClusterGovernor, governCluster } from "./governor/cluster-primary.js";
 export type { HeldConnection } from "./governor/connection-facts.js";
 export type { GovernorSnapshot } from "./governor/counters.js";
 export type { DrainOptions, DrainReport } from "./governor/drain.js";

@@ -32,6 +32,8 @@ export class Clients {
   /** Without a connection, the longest so first. */
   readonly #dormant = new Map<string, Client>();
   #total = 0;
+  /** Told of each connection that counts no more. */
+  left: ((key: string) => void) | null = null;
 
   constructor(limits: CountLimits) {
     this.#limits = limits;
@@ -82,6 +84,7 @@ export class Clients {
   leave(held: Held, nowMs: number): void {
     this.#total--;
     const { client, before, behind } = held;
+    this.left?.(client?.key ?? "");
     if (client === null) return;
     if (before === null) client.first = behind;
     else before.behind = behind;

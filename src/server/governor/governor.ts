@@ -1,3 +1,4 @@
+import cluster from "node:cluster";
 import { EventEmitter } from "node:events";
 import type { Server, Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
@@ -10,6 +11,8 @@ import type { TimerClock } from "../../time/clock.js";
 import type { Verdict } from "../../verdict/verdict.js";
 import type { EvictionReason } from "./assess.js";
 import { addressKey } from "./client-key.js";
+import type { LimitReason } from "./clients.js";
+import { ClusterDoor } from "./cluster-door.js";
 import { type HeldConnection, describe, verdictOn } from "./connection-facts.js";
 import { Counters, type GovernorSnapshot } from "./counters.js";
 import { Custodian } from "./custodian.js";
@@ -43,6 +46,8 @@ export interface GovernorEvents {
   evicted: [connection: HeldConnection, verdict: Verdict, reason: EvictionReason];
   /** A connection is not taken. */
   refused: [refusal: Refusal];
+  /** The primary of the cluster does not count: until it does, limits hold for this worker alone. */
+  alone: [problem: DeadpeerError];
   /** The TCP settings could not be given to the listener, or `client.key` failed. Without a listener it is thrown. */
   error: [error: Error];
 }
@@ -59,6 +64,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
   readonly #counters = new Counters();
   readonly #interception: Interception;
   readonly #listener: ListenerGuard | null;
+  readonly #door: ClusterDoor | null;
   #drain: Drain | null = null;
   #closed = false;
 
@@ -75,6 +81,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
       gone: () => this.#drain?.gone(),
     };
     this.#custodian = new Custodian(settings, host, clock);
+    this.#door = settings.cluster && cluster.isWorker ? this.#clusterDoor() : null;
     this.#listener = settings.detect === null ? null : guardListener(server, settings.detect);
     this.#listener?.on("error", (error) => this.emit("error", error));
     this.#interception = intercept(server, {
@@ -158,6 +165,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
     this.#closed = true;
     this.#interception.undo();
     this.#listener?.close();
+    this.#door?.close();
     this.#custodian.close();
     if (this.#signal !== undefined) forgetOnAbort(this.#signal, this);
   }
@@ -173,7 +181,22 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
       return;
     }
     const key = this.#keyOf(address, socket.remotePort ?? 0);
-    const reason = this.#ask(key);
+    if (this.#door === null) this.#decided(socket, this.#ask(key), address, key);
+    else this.#door.ask(socket, key, (reason) => this.#answered(socket, reason, address, key));
+  }
+
+  /** The cluster's primary has decided; the connection, or this governor, may be gone meanwhile. */
+  #answered(socket: Socket, reason: LimitReason | null, address: string, key: string): void {
+    if (this.#closed) this.#interception.handOn(socket);
+    else if (reason !== null || (!socket.destroyed && this.#drain === null))
+      this.#decided(socket, reason, address, key);
+    else {
+      this.#door?.gone(key);
+      this.#refuse(socket, "draining", address, key);
+    }
+  }
+
+  #decided(socket: Socket, reason: LimitReason | null, address: string, key: string): void {
     if (reason !== null) {
       this.#refuse(socket, reason, address, key);
       return;
@@ -184,17 +207,40 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
     this.#custodian.lookAt(held);
   }
 
-  #ask(key: string): RefusalReason | null {
-    const { clients, all, nowMs } = this.#custodian;
+  #ask(key: string): LimitReason | null {
+    const { clients, nowMs } = this.#custodian;
     const reason = clients.ask(key, nowMs);
     if (reason === null || reason === "rate" || !this.#settings.evict) return reason;
+    return this.#makeRoom(reason === "total" ? null : key) ? null : reason;
+  }
+
+  /** Ends the connection that has been inactive for longest, of one client or (null) of all; false: none can be. */
+  #makeRoom(key: string | null): boolean {
+    const { clients, all, nowMs } = this.#custodian;
     const victim =
-      reason === "total"
-        ? this.#victims.next(all, nowMs)
-        : mostInactive(clients.client(key)?.first ?? null, nowMs);
-    if (victim === null) return reason;
-    this.#custodian.evict(victim, reason);
-    return null;
+      key === null ? this.#victims.next(all, nowMs) : mostInactive(clients.client(key)?.first ?? null, nowMs);
+    if (victim === null) return false;
+    this.#custodian.evict(victim, key === null ? "total" : "per-client");
+    return true;
+  }
+
+  #clusterDoor(): ClusterDoor {
+    const { clients } = this.#custodian;
+    const door = new ClusterDoor({
+      server: this.#server,
+      limits: this.#settings.counts,
+      clients,
+      clock: this.#clock,
+      evict: this.#settings.evict,
+      ask: (key) => this.#ask(key),
+      makeRoom: (key) => this.#makeRoom(key),
+      alone: (problem) => {
+        // Whoever has not built it so ought to see it.
+        if (!this.emit("alone", problem)) process.emitWarning(problem.message, { code: problem.code });
+      },
+    });
+    clients.left = (key) => door.gone(key);
+    return door;
   }
 
   #keyOf(address: string, port: number): string {

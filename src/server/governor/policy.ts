@@ -48,6 +48,8 @@ export interface GovernorPolicy {
   readonly newPerClient?: { readonly count: number; readonly within: Duration };
   /** Whether one connection too many is refused, or the one that has been inactive for longest makes room. Default: refuse. */
   readonly atLimit?: "refuse" | "evict";
+  /** In a worker of a cluster: whether the limits hold over all its workers, counted by `governCluster` in the primary. Default: true. */
+  readonly cluster?: boolean;
   /** What a client is. Default: its address; of IPv6 the first 64 bits. */
   readonly client?: {
     readonly ipv6Prefix?: number;
@@ -86,6 +88,7 @@ export interface GovernorSettings {
   readonly counts: CountLimits;
   readonly age: { readonly afterMs: number; readonly jitter: number; readonly graceMs: number } | null;
   readonly evict: boolean;
+  readonly cluster: boolean;
   readonly client: {
     readonly ipv6Prefix: number;
     readonly key: ((peer: PeerAddress) => string) | null;
@@ -120,6 +123,7 @@ const policySchema = z.strictObject({
   perClient: count.optional(),
   newPerClient: z.strictObject({ count, within: duration }).optional(),
   atLimit: z.enum(["refuse", "evict"]).optional(),
+  cluster: z.boolean().optional(),
   client: z
     .strictObject({
       ipv6Prefix: z.int().min(1).max(128).optional(),
@@ -171,6 +175,7 @@ export function governorSettings(policy: GovernorPolicy): GovernorSettings {
     },
     age: ageSettings(policy.maxAge),
     evict: policy.atLimit === "evict",
+    cluster: policy.cluster ?? true,
     client: {
       ipv6Prefix: client.ipv6Prefix ?? 64,
       key: client.key ?? null,
