@@ -26,6 +26,7 @@ const busyConnections = 1_000;
 /** For this the accuracy of the idle limit is looked at. */
 const idleMs = 15_000;
 const idleWindowMs = 10_000;
+const settleMs = 12_000;
 
 const kinds = ["bare", "governed", "bare again"] as const;
 type Kind = (typeof kinds)[number];
@@ -102,8 +103,8 @@ class Bench {
     await using holding = await this.#hold(server.port, connections);
     const heap = await server.heapBytes();
     const resident = residentBytes(server.pid);
-    // What connecting has left to do.
-    await sleep(2_000);
+    // Each is looked at once more when the time for its head is over; then nothing is left to do.
+    await sleep(settleMs);
     const [beforeUs, beforeWakeups] = [processorUs(server.pid), wakeupsOf(server.pid)];
     await sleep(idleWindowMs);
     const us = processorUs(server.pid) - beforeUs;
@@ -161,7 +162,10 @@ class Bench {
     return { child, lines, [Symbol.asyncDispose]: () => this.#end(child) };
   }
 
-  async #wrk(port: number, seconds: number): Promise<{ requests: number; perSecond: number; failed: number }> {
+  async #wrk(
+    port: number,
+    seconds: number,
+  ): Promise<{ requests: number; perSecond: number; failed: number }> {
     const words = ["-t1", `-c${busyConnections}`, `-d${seconds}s`, `http://127.0.0.1:${port}/`];
     const all = ["netns", "exec", this.#namespace, "taskset", "-c", "1", "wrk", ...words];
     const running = promisify(execFile)("ip", all);
@@ -179,7 +183,11 @@ class Bench {
     };
   }
 
-  #start(core: number, command: readonly string[], stdio: ("ignore" | "inherit" | "ipc" | "pipe")[]): ChildProcess {
+  #start(
+    core: number,
+    command: readonly string[],
+    stdio: ("ignore" | "inherit" | "ipc" | "pipe")[],
+  ): ChildProcess {
     if (this.#stopped) throw new Error("stopped");
     const child = inNamespace(namespaceAt(this.#namespace), () =>
       spawn("taskset", ["-c", String(core), ...command], { stdio }),
@@ -259,7 +267,11 @@ function compared<T>(rounds: readonly Readonly<Record<Kind, T>>[], take: (figure
   };
 }
 
-async function rounds<T>(count: number, name: string, measure: (kind: Kind) => Promise<T>): Promise<Record<Kind, T>[]> {
+async function rounds<T>(
+  count: number,
+  name: string,
+  measure: (kind: Kind) => Promise<T>,
+): Promise<Record<Kind, T>[]> {
   const all: Record<Kind, T>[] = [];
   for (let round = 0; round < count; round++) {
     const figures = new Map<Kind, T>();
@@ -281,14 +293,26 @@ function text({ median, min, max }: Spread, digits: number): string {
 function table(head: readonly string[], rows: (kind: Kind) => readonly string[]): void {
   const all = [["", ...head], ...kinds.map((kind) => [kind, ...rows(kind)])];
   const widths = all[0]?.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? [];
-  for (const row of all) console.log(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd());
+  for (const row of all)
+    console.log(
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    );
+}
+
+function ms(value: number): string {
+  return `${value.toFixed(1)} ms`;
 }
 
 async function run(bench: Bench, options: Options): Promise<void> {
   const { connections, seconds, json } = options;
   const does = (part: Part): boolean => options.parts.includes(part);
   const load = does("load") ? await rounds(options.rounds, "load", (kind) => bench.load(kind, seconds)) : [];
-  const held = does("held") ? await rounds(Math.min(3, options.rounds), "held", (kind) => bench.held(kind, connections)) : [];
+  const held = does("held")
+    ? await rounds(Math.min(3, options.rounds), "held", (kind) => bench.held(kind, connections))
+    : [];
   const accuracy = does("accuracy") ? await bench.accuracy(connections) : null;
   if (json) {
     console.log(JSON.stringify({ connections, load, held, accuracy }));
@@ -297,7 +321,9 @@ async function run(bench: Bench, options: Options): Promise<void> {
   if (load.length > 0) {
     const perSecond = compared(load, (figures) => figures.perSecond);
     const usEach = compared(load, (figures) => figures.usEach);
-    const failed = load.flatMap((round) => kinds.map((kind) => round[kind].failed)).reduce((a, b) => a + b, 0);
+    const failed = load
+      .flatMap((round) => kinds.map((kind) => round[kind].failed))
+      .reduce((a, b) => a + b, 0);
     console.log(
       `wrk, ${busyConnections} connections, keep-alive, ${load.length} rounds of ${seconds} s: medians (least..most), ratios to the bare server of the same round; ${failed} requests failed`,
     );
@@ -313,7 +339,9 @@ async function run(bench: Bench, options: Options): Promise<void> {
     const resident = compared(held, (figures) => figures.residentBytes);
     const idle = compared(held, (figures) => figures.idlePermille);
     const wakeups = compared(held, (figures) => figures.wakeups);
-    console.log(`\n${connections} connections that have been answered once and are idle, ${held.length} rounds: for each, and more than the bare server's`);
+    console.log(
+      `\n${connections} connections that have been answered once and are idle, ${held.length} rounds: for each, and more than the bare server's`,
+    );
     table(["heap bytes", "more", "resident bytes", "more", "1/1000 core", "more", "wake-ups/s"], (kind) => [
       text(heap.of[kind], 0),
       text(heap.more[kind], 0),
@@ -326,7 +354,6 @@ async function run(bench: Bench, options: Options): Promise<void> {
   }
   if (accuracy !== null) {
     const { p50Ms, p99Ms, leastMs, mostMs, ended } = accuracy;
-    const ms = (value: number): string => `${value.toFixed(1)} ms`;
     console.log(
       `\nidle limit of ${idleMs / 1_000} s, ${ended} of ${connections} connections ended, late by: p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)} (goal: under 1 s), least ${ms(leastMs)}, most ${ms(mostMs)}`,
     );
@@ -359,7 +386,9 @@ const words = process.argv.slice(2);
 const only = words.includes("--only") ? words[words.indexOf("--only") + 1]?.split(",") : undefined;
 const unknown = only?.find((name) => !parts.some((part) => part === name));
 if (unknown !== undefined) throw new Error(`there is no ${unknown}; there are ${parts.join(", ")}`);
-const [connections = 15_000, roundCount = 6, seconds = 4] = words.filter((word) => /^\d+$/.test(word)).map(Number);
+const [connections = 15_000, roundCount = 6, seconds = 4] = words
+  .filter((word) => /^\d+$/.test(word))
+  .map(Number);
 await main({
   parts: parts.filter((part) => only === undefined || only.includes(part)),
   connections,
