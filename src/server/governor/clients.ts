@@ -1,0 +1,149 @@
+import type { Held } from "./held.js";
+
+/** Why a new connection is not taken. */
+export type LimitReason = "total" | "per-client" | "rate";
+
+/** How many connections there may be; null: as many as come. */
+export interface CountLimits {
+  readonly total: number | null;
+  readonly perClient: number | null;
+  /** New ones of a client: `count` at once, and from then on as many within `withinMs`. */
+  readonly newPerClient: { readonly count: number; readonly withinMs: number } | null;
+}
+
+/** One client, for as long as it has connections or its allowance of new ones is not full again. */
+export interface Client {
+  readonly key: string;
+  count: number;
+  /** Its connections, youngest first. */
+  first: Held | null;
+  /** What is left of its allowance, as of `filledMs`. */
+  tokens: number;
+  filledMs: number;
+}
+
+/** So many clients without a connection are remembered for their allowance; a flood from many addresses does not fill the memory. */
+const mostDormant = 50_000;
+
+/** Counts connections by client, and says whether there may be one more. Pure: the caller says what time it is. */
+export class Clients {
+  readonly #limits: CountLimits;
+  readonly #known = new Map<string, Client>();
+  /** Without a connection, the longest so first. */
+  readonly #dormant = new Map<string, Client>();
+  #total = 0;
+  /** Told of each connection that counts no more. */
+  left: ((key: string) => void) | null = null;
+
+  constructor(limits: CountLimits) {
+    this.#limits = limits;
+  }
+
+  /** Connections that count. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** Clients with a connection. */
+  get size(): number {
+    return this.#known.size;
+  }
+
+  /** Whether clients are told apart at all. */
+  get counting(): boolean {
+    return this.#limits.perClient !== null || this.#limits.newPerClient !== null;
+  }
+
+  client(key: string): Client | undefined {
+    return this.#known.get(key);
+  }
+
+  clients(): Iterable<Client> {
+    return this.#known.values();
+  }
+
+  /** Whether a client may have one more connection; null: it may. Takes from its allowance, also for what is then refused. */
+  ask(key: string, nowMs: number): LimitReason | null {
+    const { total, perClient } = this.#limits;
+    if (!this.#allowed(key, nowMs)) return "rate";
+    if (perClient !== null && (this.#known.get(key)?.count ?? 0) >= perClient) return "per-client";
+    return total !== null && this.#total >= total ? "total" : null;
+  }
+
+  enter(held: Held, key: string, nowMs: number): void {
+    this.#total++;
+    if (!this.counting) return;
+    const client = this.#known.get(key) ?? this.#wake(key, nowMs);
+    client.count++;
+    held.client = client;
+    held.behind = client.first;
+    if (client.first !== null) client.first.before = held;
+    client.first = held;
+  }
+
+  leave(held: Held, nowMs: number): void {
+    this.#total--;
+    const { client, before, behind } = held;
+    this.left?.(client?.key ?? "");
+    if (client === null) return;
+    if (before === null) client.first = behind;
+    else before.behind = behind;
+    if (behind !== null) behind.before = before;
+    held.client = held.before = held.behind = null;
+    if (--client.count > 0) return;
+    this.#known.delete(client.key);
+    this.#rest(client, nowMs);
+  }
+
+  #allowed(key: string, nowMs: number): boolean {
+    const rate = this.#limits.newPerClient;
+    if (rate === null) return true;
+    const client = this.#known.get(key) ?? this.#dormant.get(key) ?? this.#newcomer(key, nowMs);
+    this.#fill(client, nowMs);
+    if (client.tokens < 1) return false;
+    client.tokens--;
+    return true;
+  }
+
+  /** Somebody who asks; remembered, whether or not he gets in. */
+  #newcomer(key: string, nowMs: number): Client {
+    const client = newClient(key, this.#limits, nowMs);
+    this.#remember(client, nowMs);
+    return client;
+  }
+
+  #wake(key: string, nowMs: number): Client {
+    const client = this.#dormant.get(key) ?? newClient(key, this.#limits, nowMs);
+    this.#dormant.delete(key);
+    this.#known.set(key, client);
+    return client;
+  }
+
+  #rest(client: Client, nowMs: number): void {
+    if (this.#limits.newPerClient !== null) this.#remember(client, nowMs);
+  }
+
+  #remember(client: Client, nowMs: number): void {
+    this.#dormant.set(client.key, client);
+    // Whoever has been here longest is the first whose allowance is full again, and so like anybody else's.
+    for (const [key, oldest] of this.#dormant) {
+      this.#fill(oldest, nowMs);
+      if (oldest.tokens < (this.#limits.newPerClient?.count ?? 0) && this.#dormant.size <= mostDormant) break;
+      if (oldest === client) break;
+      this.#dormant.delete(key);
+    }
+  }
+
+  /** A token bucket: it fills evenly, up to `count`. */
+  #fill(client: Client, nowMs: number): void {
+    const rate = this.#limits.newPerClient;
+    if (rate === null) return;
+    const gained = ((nowMs - client.filledMs) * rate.count) / rate.withinMs;
+    client.tokens = Math.min(rate.count, client.tokens + gained);
+    client.filledMs = nowMs;
+  }
+}
+
+function newClient(key: string, { newPerClient }: CountLimits, nowMs: number): Client {
+  return { key, count: 0, first: null, tokens: newPerClient?.count ?? 0, filledMs: nowMs };
+}

@@ -1,0 +1,34 @@
+import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+
+/** The streams of an HTTP/2 connection that are being answered. */
+export class HeldSession {
+  readonly session: ServerHttp2Session;
+  readonly #streams = new Set<ServerHttp2Stream>();
+
+  constructor(session: ServerHttp2Session) {
+    this.session = session;
+  }
+
+  add(stream: ServerHttp2Stream): void {
+    if (stream.destroyed) return;
+    this.#streams.add(stream);
+    stream.once("close", () => this.#streams.delete(stream));
+  }
+
+  get open(): number {
+    return this.#streams.size;
+  }
+
+  /** Something of a response waits for the peer's window. */
+  get waiting(): boolean {
+    for (const stream of this.#streams) if (stream.writableLength > 0 || stream.bufferSize > 0) return true;
+    return false;
+  }
+
+  /** More of a body is to come, and the program reads it. */
+  get uploading(): boolean {
+    for (const stream of this.#streams)
+      if (!stream.endAfterHeaders && !stream.readableEnded && !stream.isPaused()) return true;
+    return false;
+  }
+}
