@@ -1,9 +1,8 @@
-import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Due } from "../agenda.js";
 import type { EvictionReason, Notes } from "./assess.js";
 import type { Client } from "./clients.js";
-import { httpState } from "./internals.js";
+import type { ProxyHeader } from "./proxy-protocol.js";
 import type { HeldSession } from "./session.js";
 
 /** Who looks after the connections that are held. */
@@ -33,6 +32,8 @@ export class Held implements Due, Notes {
   readonly holder: Holder;
   /** Who counts it; null: nobody is counted. */
   client: Client | null = null;
+  /** As whom a cluster's primary counts it; null: it does not. */
+  askedAs: string | null = null;
   /** Beside it in its client's list. */
   before: Held | null = null;
   behind: Held | null = null;
@@ -43,7 +44,8 @@ export class Held implements Due, Notes {
   leaving = false;
   /** Its other side is waited for. */
   lingering = false;
-  /** Bytes of a PROXY header. */
+  /** For whom a proxy speaks, and how many bytes it took to say so. */
+  proxied: ProxyHeader | null = null;
   preface = 0;
 
   readonly acceptedMs: number;
@@ -71,12 +73,6 @@ export class Held implements Due, Notes {
     (app as HeldSocket)[heldOn] = this;
   }
 
-  /** Tells the peer that this connection ends soon, as far as its protocol can. */
-  announceEnd(): void {
-    const response = httpState(this.app ?? this.socket)?.response;
-    if (response != null) closeAfter(response);
-  }
-
   /** Lets go of the socket, which lives on. */
   release(): void {
     this.socket.off("close", onClose);
@@ -87,11 +83,6 @@ export class Held implements Due, Notes {
   due(): void {
     this.holder.due(this);
   }
-}
-
-/** Has a response say that it is the connection's last, if it has not said otherwise already. */
-export function closeAfter(response: ServerResponse): void {
-  if (!response.headersSent) response.setHeader("Connection", "close");
 }
 
 /** What is held of a socket; null: nothing. */
