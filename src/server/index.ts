@@ -14,6 +14,8 @@ export {
   type GovernorOptions,
   governServer,
 } from "./governor/governor.js";
+export { governorMetrics, type GovernorMetricsOptions } from "./governor/metrics.js";
+export { drainOnSignals, type DrainOnSignalsOptions } from "./governor/signals.js";
 export type { GovernorPolicy, PeerAddress } from "./governor/policy.js";
 export type { ProxyHeader } from "./governor/proxy-protocol.js";
 export type { RefusalReason } from "./governor/reasons.js";

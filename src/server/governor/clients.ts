@@ -22,8 +22,12 @@ export interface Client {
   filledMs: number;
 }
 
-/** So many clients without a connection are remembered for their allowance; a flood from many addresses does not fill the memory. */
+/**
+ * So many clients without a connection, and twice that for a moment, are remembered for their allowance: a flood from many addresses
+ * does not fill the memory.
+ */
 const mostDormant = 50_000;
+const leastSweep = 1_024;
 
 /** Counts connections by client, and says whether there may be one more. Pure: the caller says what time it is. */
 export class Clients {
@@ -31,6 +35,7 @@ export class Clients {
   readonly #known = new Map<string, Client>();
   /** Without a connection, the longest so first. */
   readonly #dormant = new Map<string, Client>();
+  #sweepAt = leastSweep;
   #total = 0;
 
   constructor(limits: CountLimits) {
@@ -140,13 +145,20 @@ export class Clients {
 
   #remember(client: Client, nowMs: number): void {
     this.#dormant.set(client.key, client);
-    // Whoever has been here longest is the first whose allowance is full again, and so like anybody else's.
-    for (const [key, oldest] of this.#dormant) {
-      this.#fill(oldest, nowMs);
-      if (oldest.tokens < (this.#limits.newPerClient?.count ?? 0) && this.#dormant.size <= mostDormant) break;
-      if (oldest === client) break;
+    if (this.#dormant.size >= this.#sweepAt) this.#sweep(nowMs);
+  }
+
+  /** Whoever's allowance is full again is like anybody else. In one go now and then: a Map gives up its first entry slowly. */
+  #sweep(nowMs: number): void {
+    const { count } = this.#limits.newPerClient ?? { count: 0 };
+    let surplus = this.#dormant.size - mostDormant;
+    for (const [key, client] of this.#dormant) {
+      this.#fill(client, nowMs);
+      if (client.tokens < count && surplus <= 0) continue;
       this.#dormant.delete(key);
+      surplus--;
     }
+    this.#sweepAt = Math.max(leastSweep, this.#dormant.size * 2);
   }
 
   /** A token bucket: it fills evenly, up to `count`. */
