@@ -32,8 +32,6 @@ export class Clients {
   /** Without a connection, the longest so first. */
   readonly #dormant = new Map<string, Client>();
   #total = 0;
-  /** Told of each connection that counts no more. */
-  left: ((key: string) => void) | null = null;
 
   constructor(limits: CountLimits) {
     this.#limits = limits;
@@ -63,15 +61,33 @@ export class Clients {
   }
 
   /** Whether a client may have one more connection; null: it may. Takes from its allowance, also for what is then refused. */
-  ask(key: string, nowMs: number): LimitReason | null {
-    const { total, perClient } = this.#limits;
-    if (!this.#allowed(key, nowMs)) return "rate";
-    if (perClient !== null && (this.#known.get(key)?.count ?? 0) >= perClient) return "per-client";
+  ask(key: string | null, nowMs: number): LimitReason | null {
+    const { total } = this.#limits;
+    const ofClient = key === null ? null : this.askFor(key, nowMs);
+    if (ofClient !== null) return ofClient;
     return total !== null && this.#total >= total ? "total" : null;
   }
 
-  enter(held: Held, key: string, nowMs: number): void {
+  /** The same for a connection that is counted already, and turns out to be this client's. */
+  askFor(key: string, nowMs: number): "per-client" | "rate" | null {
+    const { perClient } = this.#limits;
+    if (!this.#allowed(key, nowMs)) return "rate";
+    return perClient !== null && (this.#known.get(key)?.count ?? 0) >= perClient ? "per-client" : null;
+  }
+
+  /** @param key null: whose it is will be known later, if ever. */
+  enter(held: Held, key: string | null, nowMs: number): void {
     this.#total++;
+    if (key !== null) this.assign(held, key, nowMs);
+  }
+
+  leave(held: Held, nowMs: number): void {
+    this.#total--;
+    this.part(held, nowMs);
+  }
+
+  /** From now on it is this client's. */
+  assign(held: Held, key: string, nowMs: number): void {
     if (!this.counting) return;
     const client = this.#known.get(key) ?? this.#wake(key, nowMs);
     client.count++;
@@ -81,10 +97,9 @@ export class Clients {
     client.first = held;
   }
 
-  leave(held: Held, nowMs: number): void {
-    this.#total--;
+  /** It is nobody's. */
+  part(held: Held, nowMs: number): void {
     const { client, before, behind } = held;
-    this.left?.(client?.key ?? "");
     if (client === null) return;
     if (before === null) client.first = behind;
     else before.behind = behind;

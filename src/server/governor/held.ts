@@ -1,10 +1,9 @@
-import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { beforeDestroy, type DestroyListener } from "../../guard/before-destroy.js";
 import type { Due } from "../agenda.js";
 import type { EvictionReason, Notes } from "./assess.js";
 import type { Client } from "./clients.js";
-import { httpState } from "./internals.js";
+import type { ProxyHeader } from "./proxy-protocol.js";
 import type { HeldSession } from "./session.js";
 
 /** Who looks after the connections that are held. */
@@ -35,6 +34,8 @@ export class Held implements Due, Notes, DestroyListener {
   readonly holder: Holder;
   /** Who counts it; null: nobody is counted. */
   client: Client | null = null;
+  /** As whom a cluster's primary counts it; null: it does not. */
+  askedAs: string | null = null;
   /** Beside it in its client's list. */
   before: Held | null = null;
   behind: Held | null = null;
@@ -45,7 +46,8 @@ export class Held implements Due, Notes, DestroyListener {
   leaving = false;
   /** Its other side is waited for. */
   lingering = false;
-  /** Bytes of a PROXY header. */
+  /** For whom a proxy speaks, and how many bytes it took to say so. */
+  proxied: ProxyHeader | null = null;
   preface = 0;
 
   readonly acceptedMs: number;
@@ -73,12 +75,6 @@ export class Held implements Due, Notes, DestroyListener {
     (app as HeldSocket)[heldOn] = this;
   }
 
-  /** Tells the peer that this connection ends soon, as far as its protocol can. */
-  announceEnd(): void {
-    const response = httpState(this.app ?? this.socket)?.response;
-    if (response != null) closeAfter(response);
-  }
-
   /** Lets go of the socket, which lives on. */
   release(): void {
     delete (this.socket as HeldSocket)[heldOn];
@@ -92,11 +88,6 @@ export class Held implements Due, Notes, DestroyListener {
   socketDestroyed(): void {
     if (heldBy(this.socket) === this) this.holder.closed(this);
   }
-}
-
-/** Has a response say that it is the connection's last, if it has not said otherwise already. */
-export function closeAfter(response: ServerResponse): void {
-  if (!response.headersSent) response.setHeader("Connection", "close");
 }
 
 /** What is held of a socket; null: nothing. */
