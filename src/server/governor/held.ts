@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { beforeDestroy, type DestroyListener } from "../../guard/before-destroy.js";
 import type { Due } from "../agenda.js";
 import type { EvictionReason, Notes } from "./assess.js";
 import type { Client } from "./clients.js";
@@ -9,7 +10,7 @@ import type { HeldSession } from "./session.js";
 export interface Holder {
   /** It is time to look at this one. */
   due(held: Held): void;
-  /** Its socket has closed. */
+  /** Its socket is about to close. */
   closed(held: Held): void;
 }
 
@@ -18,9 +19,10 @@ type HeldSocket = Socket & { [heldOn]?: Held };
 
 /**
  * One connection of a governed server. There may be very many: one small object each, whole milliseconds of the governor's own clock
- * (which V8 keeps without a heap number for 24 days), and no listener but one for the socket's end.
+ * (which V8 keeps without a heap number for 24 days), and no listener: http adds one to a socket's "close" for each response, and the
+ * array that V8 then keeps of more than two has room for seventeen others.
  */
-export class Held implements Due, Notes {
+export class Held implements Due, Notes, DestroyListener {
   place = -1;
   /** As accepted; under TLS the one below. */
   readonly socket: Socket;
@@ -64,7 +66,7 @@ export class Held implements Due, Notes {
     this.acceptedMs = nowMs;
     this.progressMs = nowMs;
     (socket as HeldSocket)[heldOn] = this;
-    socket.on("close", onClose);
+    beforeDestroy(socket, this);
   }
 
   /** The TLS socket stands for it as well. */
@@ -75,7 +77,6 @@ export class Held implements Due, Notes {
 
   /** Lets go of the socket, which lives on. */
   release(): void {
-    this.socket.off("close", onClose);
     delete (this.socket as HeldSocket)[heldOn];
     if (this.app !== null) delete (this.app as HeldSocket)[heldOn];
   }
@@ -83,14 +84,13 @@ export class Held implements Due, Notes {
   due(): void {
     this.holder.due(this);
   }
+
+  socketDestroyed(): void {
+    if (heldBy(this.socket) === this) this.holder.closed(this);
+  }
 }
 
 /** What is held of a socket; null: nothing. */
 export function heldBy(socket: Socket): Held | null {
   return (socket as HeldSocket)[heldOn] ?? null;
-}
-
-function onClose(this: Socket): void {
-  const held = heldBy(this);
-  held?.holder.closed(held);
 }
