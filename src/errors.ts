@@ -28,6 +28,9 @@ export const errorCodes = {
   "file-in-use": "a file that one process at a time may have is in use already",
   "heartbeat-protocol": "the peer of a heartbeat connection sent something that the protocol does not allow",
   "cannot-connect": "a server that has no address, cannot be reached, refuses, or does not answer",
+  "http-protocol": "a server's HTTP answer that cannot be read, or redirects without end",
+  "bad-configuration":
+    "a configuration file that cannot be read or is not understood; the message names file and line",
   "measurement-void": "a measurement that shows nothing, because the path or the server failed meanwhile",
   "queue-full": "more waits for a peer than the queue's bounds allow, and its policy is to refuse",
   "connection-closed": "a long connection, session or server that has been closed is asked for something",

@@ -26,5 +26,5 @@ export {
   type ListenUdpOptions,
 } from "./heartbeat-server.js";
 export type { HeartbeatServerOptions } from "./options.js";
-export type { ParkingOptions } from "./parking/parking.js";
+export type { ParkingOptions } from "./parking/options.js";
 export type { Session, SessionEnd, SessionState } from "./session.js";

@@ -1,0 +1,125 @@
+import type { ClientRequest } from "node:http";
+import type { Socket } from "node:net";
+import { connected, timeConnect } from "./connected.js";
+import { Connection } from "./connection.js";
+import { ReuseCount } from "./figures.js";
+import type { AgentInternals, AgentRequestOptions } from "./node-internals.js";
+import { hasInternals } from "./node-internals.js";
+import type { KeepAliveSettings } from "./options.js";
+import { Origins } from "./origin.js";
+import { type Resender, watchRequest } from "./request-replay.js";
+import { tcpFacts } from "./tcp-facts.js";
+
+/** Below this the kernel is not asked whether an idle connection still stands: Node itself has just read from it. */
+const justUsedMs = 10;
+
+/** What the agents for http: and https: have in common: which idle socket may be used again, and what if it was stale. */
+export class AgentReuse implements Resender {
+  readonly count = new ReuseCount();
+  readonly replays: number;
+  readonly #agent: AgentInternals;
+  readonly #scheme: string;
+  readonly #settings: KeepAliveSettings;
+  readonly #origins: Origins;
+  readonly #connections = new WeakMap<object, Connection>();
+  readonly #optionsOf = new WeakMap<ClientRequest, AgentRequestOptions>();
+  /** A request is being found a socket: the next name that the agent asks for is the one of its idle sockets. */
+  #choosing: "any" | "new" | null = null;
+
+  constructor(agent: AgentInternals, scheme: "http:" | "https:", settings: KeepAliveSettings) {
+    this.#agent = agent;
+    this.#scheme = scheme;
+    this.#settings = settings;
+    this.#origins = new Origins(settings);
+    this.replays = settings.replays;
+  }
+
+  /** Wraps the agent's `addRequest`. */
+  choose(request: ClientRequest, options: AgentRequestOptions, add: () => void): void {
+    this.#choosing ??= "any";
+    this.#optionsOf.set(request, options);
+    try {
+      add();
+    } finally {
+      this.#choosing = null;
+    }
+  }
+
+  /** Called with each name that the agent asks for. */
+  named(name: string): void {
+    if (this.#choosing === null) return;
+    const wanted = this.#choosing;
+    this.#choosing = null;
+    const { freeSockets, scheduling } = this.#agent;
+    const free = (freeSockets as Record<string, Socket[] | undefined>)[name];
+    if (free === undefined) return;
+    // The one that the agent will take.
+    const next = scheduling === "fifo" ? 0 : -1;
+    for (let socket = free.at(next); socket !== undefined; socket = free.at(next)) {
+      if (wanted === "any" && this.#usable(socket)) return;
+      free.splice(next, 1);
+      socket.destroy();
+    }
+  }
+
+  resend(request: ClientRequest): void {
+    // Idle connections of a server that has just ended one are not worth another try: they go.
+    this.#choosing = "new";
+    this.#agent.addRequest(request, this.#optionsOf.get(request) ?? {});
+  }
+
+  /** Watches over a socket that the agent has just made. */
+  made(socket: Socket, { host, port }: AgentRequestOptions): void {
+    const startedAt = this.#settings.clock.monotonic();
+    const origin = this.#origins.of(originName(this.#scheme, host ?? "localhost", port ?? null));
+    const connection = new Connection(socket, origin, this.#settings.clock);
+    connection.requestSent();
+    this.#connections.set(socket, connection);
+    const connectMs = timeConnect(socket, this.#settings);
+    socket.once(this.#scheme === "https:" ? "secureConnect" : "connect", () => {
+      try {
+        connected(socket, origin, startedAt, connectMs(), this.count, this.#settings);
+      } catch (error) {
+        socket.destroy(error as Error);
+      }
+    });
+  }
+
+  /**
+   * @param keepAlive the header of its last answer.
+   * @returns for how long the socket, which has just answered, may lie idle; 0: not at all.
+   */
+  freed(socket: object, keepAlive: string): number {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined) return 0;
+    connection.answerStarted(keepAlive);
+    connection.requestEnded(true);
+    return connection.budgetMs;
+  }
+
+  /** A request gets an idle socket. */
+  reused(socket: object, request: ClientRequest): void {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined) return;
+    connection.requestSent();
+    this.count.reused += 1;
+    this.count.handshakeMsSaved += connection.origin.handshakeMs;
+    if (hasInternals(request)) watchRequest(request, connection, this);
+  }
+
+  #usable(socket: Socket): boolean {
+    const connection = this.#connections.get(socket);
+    if (socket.destroyed || !socket.writable) return false;
+    if (connection === undefined) return true;
+    if (connection.expired) {
+      this.count.expired += 1;
+      return false;
+    }
+    return connection.idleMs < justUsedMs || tcpFacts(socket)?.open !== false;
+  }
+}
+
+function originName(scheme: string, host: string, port: string | number | null): string {
+  const url = `${scheme}//${host.includes(":") ? `[${host}]` : host}${port === null ? "" : `:${port}`}`;
+  return URL.canParse(url) ? new URL(url).origin : url;
+}
