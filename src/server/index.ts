@@ -7,14 +7,17 @@ export { type ClusterFigures, type ClusterGovernor, governCluster } from "./gove
 export type { HeldConnection } from "./governor/connection-facts.js";
 export type { GovernorSnapshot } from "./governor/counters.js";
 export type { DrainOptions, DrainReport } from "./governor/drain.js";
+export type { Refusal } from "./governor/entrance.js";
 export {
   type Governor,
   type GovernorEvents,
   type GovernorOptions,
   governServer,
-  type Refusal,
 } from "./governor/governor.js";
+export { governorMetrics, type GovernorMetricsOptions } from "./governor/metrics.js";
+export { drainOnSignals, type DrainOnSignalsOptions } from "./governor/signals.js";
 export type { GovernorPolicy, PeerAddress } from "./governor/policy.js";
+export type { ProxyHeader } from "./governor/proxy-protocol.js";
 export type { RefusalReason } from "./governor/reasons.js";
 export {
   HeartbeatServer,

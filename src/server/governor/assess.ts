@@ -46,6 +46,8 @@ export interface Sight {
   /** How long ago `read` and `taken` last grew, at most; null: the kernel cannot be asked. */
   readonly readAgeMs: number | null;
   readonly takenAgeMs: number | null;
+  /** When its last stream began or ended, for which HTTP/2 is the measure: pings show no more than that somebody is there. */
+  readonly streamsMs: number | null;
   /** Something waits for the peer to take it. */
   readonly waiting: boolean;
   /** More of a request's body is to come, and this side is willing to read it. */
@@ -71,14 +73,11 @@ export interface Notes {
 
 /** Notes down what has moved since the last look. */
 export function observe(notes: Notes, sight: Sight, nowMs: number): void {
-  if (sight.read !== notes.read) {
-    notes.read = sight.read;
-    notes.progressMs = Math.max(notes.progressMs, nowMs - (sight.readAgeMs ?? 0));
-  }
-  if (sight.taken !== notes.taken) {
-    notes.taken = sight.taken;
-    notes.progressMs = Math.max(notes.progressMs, nowMs - (sight.takenAgeMs ?? 0));
-  }
+  const readMs = sight.read === notes.read ? 0 : nowMs - (sight.readAgeMs ?? 0);
+  const takenMs = sight.taken === notes.taken ? 0 : nowMs - (sight.takenAgeMs ?? 0);
+  notes.read = sight.read;
+  notes.taken = sight.taken;
+  notes.progressMs = Math.max(notes.progressMs, sight.streamsMs ?? Math.max(readMs, takenMs));
 }
 
 /**

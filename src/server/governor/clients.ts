@@ -22,8 +22,12 @@ export interface Client {
   filledMs: number;
 }
 
-/** So many clients without a connection are remembered for their allowance; a flood from many addresses does not fill the memory. */
+/**
+ * So many clients without a connection, and twice that for a moment, are remembered for their allowance: a flood from many addresses
+ * does not fill the memory.
+ */
 const mostDormant = 50_000;
+const leastSweep = 1_024;
 
 /** Counts connections by client, and says whether there may be one more. Pure: the caller says what time it is. */
 export class Clients {
@@ -31,9 +35,8 @@ export class Clients {
   readonly #known = new Map<string, Client>();
   /** Without a connection, the longest so first. */
   readonly #dormant = new Map<string, Client>();
+  #sweepAt = leastSweep;
   #total = 0;
-  /** Told of each connection that counts no more. */
-  left: ((key: string) => void) | null = null;
 
   constructor(limits: CountLimits) {
     this.#limits = limits;
@@ -63,15 +66,33 @@ export class Clients {
   }
 
   /** Whether a client may have one more connection; null: it may. Takes from its allowance, also for what is then refused. */
-  ask(key: string, nowMs: number): LimitReason | null {
-    const { total, perClient } = this.#limits;
-    if (!this.#allowed(key, nowMs)) return "rate";
-    if (perClient !== null && (this.#known.get(key)?.count ?? 0) >= perClient) return "per-client";
+  ask(key: string | null, nowMs: number): LimitReason | null {
+    const { total } = this.#limits;
+    const ofClient = key === null ? null : this.askFor(key, nowMs);
+    if (ofClient !== null) return ofClient;
     return total !== null && this.#total >= total ? "total" : null;
   }
 
-  enter(held: Held, key: string, nowMs: number): void {
+  /** The same for a connection that is counted already, and turns out to be this client's. */
+  askFor(key: string, nowMs: number): "per-client" | "rate" | null {
+    const { perClient } = this.#limits;
+    if (!this.#allowed(key, nowMs)) return "rate";
+    return perClient !== null && (this.#known.get(key)?.count ?? 0) >= perClient ? "per-client" : null;
+  }
+
+  /** @param key null: whose it is will be known later, if ever. */
+  enter(held: Held, key: string | null, nowMs: number): void {
     this.#total++;
+    if (key !== null) this.assign(held, key, nowMs);
+  }
+
+  leave(held: Held, nowMs: number): void {
+    this.#total--;
+    this.part(held, nowMs);
+  }
+
+  /** From now on it is this client's. */
+  assign(held: Held, key: string, nowMs: number): void {
     if (!this.counting) return;
     const client = this.#known.get(key) ?? this.#wake(key, nowMs);
     client.count++;
@@ -81,10 +102,9 @@ export class Clients {
     client.first = held;
   }
 
-  leave(held: Held, nowMs: number): void {
-    this.#total--;
+  /** It is nobody's. */
+  part(held: Held, nowMs: number): void {
     const { client, before, behind } = held;
-    this.left?.(client?.key ?? "");
     if (client === null) return;
     if (before === null) client.first = behind;
     else before.behind = behind;
@@ -125,13 +145,20 @@ export class Clients {
 
   #remember(client: Client, nowMs: number): void {
     this.#dormant.set(client.key, client);
-    // Whoever has been here longest is the first whose allowance is full again, and so like anybody else's.
-    for (const [key, oldest] of this.#dormant) {
-      this.#fill(oldest, nowMs);
-      if (oldest.tokens < (this.#limits.newPerClient?.count ?? 0) && this.#dormant.size <= mostDormant) break;
-      if (oldest === client) break;
+    if (this.#dormant.size >= this.#sweepAt) this.#sweep(nowMs);
+  }
+
+  /** Whoever's allowance is full again is like anybody else. In one go now and then: a Map gives up its first entry slowly. */
+  #sweep(nowMs: number): void {
+    const { count } = this.#limits.newPerClient ?? { count: 0 };
+    let surplus = this.#dormant.size - mostDormant;
+    for (const [key, client] of this.#dormant) {
+      this.#fill(client, nowMs);
+      if (client.tokens < count && surplus <= 0) continue;
       this.#dormant.delete(key);
+      surplus--;
     }
+    this.#sweepAt = Math.max(leastSweep, this.#dormant.size * 2);
   }
 
   /** A token bucket: it fills evenly, up to `count`. */

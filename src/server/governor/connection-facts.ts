@@ -5,12 +5,16 @@ import { type EvictionReason, observe, type Phase } from "./assess.js";
 import { addressKey } from "./client-key.js";
 import type { Held } from "./held.js";
 import type { GovernorSettings } from "./policy.js";
+import type { ProxyHeader } from "./proxy-protocol.js";
 import { policyWords } from "./reasons.js";
 import { look } from "./sight.js";
 
 /** One connection, as it is now. */
 export interface HeldConnection {
+  /** The other end of the TCP connection: a proxy's, where there is one. */
   readonly remote: { readonly address: string; readonly port: number };
+  /** For whom a proxy speaks, by PROXY protocol. */
+  readonly proxied: ProxyHeader | null;
   /** Whom it counts as. */
   readonly client: string;
   /** What it is doing. */
@@ -32,7 +36,8 @@ export function describe(held: Held, nowMs: number, ipv6Prefix: number): HeldCon
   observe(held, sight, nowMs);
   return {
     remote: { address, port: socket.remotePort ?? 0 },
-    client: held.client?.key ?? addressKey(address, ipv6Prefix),
+    proxied: held.proxied,
+    client: held.client?.key ?? addressKey(held.proxied?.source?.address ?? address, ipv6Prefix),
     phase: sight.phase,
     ageMs: nowMs - held.acceptedMs,
     idleMs: nowMs - held.progressMs,

@@ -1,18 +1,21 @@
 import type { Socket } from "node:net";
 import type { TimerClock } from "../../time/clock.js";
 import { Agenda } from "../agenda.js";
-import { assess, type EvictionReason, type Sight } from "./assess.js";
+import { assess, observe, type EvictionReason, type Sight } from "./assess.js";
 import { Clients } from "./clients.js";
-import { destroy, sayGoodbye } from "./farewell.js";
+import { announceEnd, destroy, goingAway, sayGoodbye } from "./farewell.js";
 import { Held, type Holder } from "./held.js";
 import type { GovernorSettings } from "./policy.js";
+import { closeSession } from "./shutdown-notice.js";
 import { look } from "./sight.js";
 
 export interface CustodianHost {
+  /** A connection is looked at because its time has come. */
+  looking(): void;
+  /** A connection counts no more. */
+  left(held: Held): void;
   /** A connection is about to be ended by policy; its socket is still open. */
-  evicting(held: Held, reason: EvictionReason): void;
-  /** A connection has gone. */
-  gone(held: Held): void;
+  evicting(held: Held, reason: EvictionReason, atOnce: boolean): void;
 }
 
 /** So long a connection that we have ended may take to end on its other side. */
@@ -29,12 +32,16 @@ export class Custodian implements Holder {
   readonly #settings: GovernorSettings;
   readonly #host: CustodianHost;
   readonly #clock: TimerClock;
-  readonly #agenda: Agenda;
+  readonly agenda: Agenda;
   readonly #startMs: number;
   /** For how long this process stood still: nobody's time went on meanwhile. */
   #stoodMs = 0;
   #lookedMs: number;
   #lingering = 0;
+  /** Whether any connection was ever let go in order: requests have to be looked at from then on. */
+  retiring = false;
+  /** What WebSockets are closed with. */
+  webSocketCode = goingAway;
 
   constructor(settings: GovernorSettings, host: CustodianHost, clock: TimerClock) {
     this.#settings = settings;
@@ -42,7 +49,7 @@ export class Custodian implements Holder {
     this.#clock = clock;
     this.#startMs = this.#lookedMs = clock.monotonic();
     this.clients = new Clients(settings.counts);
-    this.#agenda = new Agenda(clock, (lateMs) => this.#stoodStill(lateMs), { tickMs });
+    this.agenda = new Agenda(clock, (lateMs) => this.#stoodStill(lateMs), { tickMs });
   }
 
   /** The governor's own clock. */
@@ -51,14 +58,14 @@ export class Custodian implements Holder {
   }
 
   /** Counts a connection from now on; it is to be looked at once the server has it. */
-  take(socket: Socket, key: string, secure: boolean): Held {
+  take(socket: Socket, key: string | null, secure: boolean): Held {
     const { nowMs } = this;
     const held = new Held(socket, this, secure, nowMs);
     const { age } = this.#settings;
     if (age !== null) held.ageAtMs = nowMs + Math.round(age.afterMs * (1 - Math.random() * age.jitter));
     this.all.add(held);
     this.clients.enter(held, key, nowMs);
-    this.#agenda.enter(held);
+    this.agenda.enter(held);
     return held;
   }
 
@@ -69,6 +76,7 @@ export class Custodian implements Holder {
 
   due(held: Held): void {
     this.#lookedMs = this.#clock.monotonic();
+    this.#host.looking();
     if (held.leaving) destroy(held);
     else this.lookAt(held);
   }
@@ -91,58 +99,92 @@ export class Custodian implements Holder {
    */
   retire(held: Held, reason: EvictionReason, withinMs: number): void {
     if (held.leaving) return;
+    this.retiring = true;
     held.retiring = reason;
     held.ageAtMs = -1;
     held.leaveByMs = this.nowMs + withinMs;
-    held.announceEnd();
+    this.announceEnd(held);
     this.lookAt(held);
   }
 
-  evict(held: Held, reason: EvictionReason, atOnce = false): void {
+  announceEnd(held: Held): void {
+    announceEnd(held, this.nowMs, this.webSocketCode);
+  }
+
+  /** Ends a connection, in order where its peer has deserved that. */
+  evict(held: Held, reason: EvictionReason): void {
     if (held.leaving) return;
-    this.#host.evicting(held, reason);
-    held.leaving = true;
-    this.clients.leave(held, this.nowMs);
-    if (atOnce || this.#lingering > 64 + this.all.size / 8) {
+    this.#host.evicting(held, reason, false);
+    this.#leave(held);
+    if (this.#lingering > 64 + this.all.size / 8) {
       destroy(held);
       return;
     }
-    if (!sayGoodbye(held, reason)) return;
+    if (!sayGoodbye(held, reason, this.webSocketCode)) return;
     this.#lingering++;
     held.lingering = true;
     const left = held.retiring === null ? lingerMs : Math.max(0, held.leaveByMs - this.nowMs);
     this.#lookAgain(held, held.session === null ? Math.min(left, lingerMs) : left);
   }
 
+  /** Ends a connection at once, whatever is under way. */
+  cutOff(held: Held, reason: EvictionReason): void {
+    if (!held.leaving) {
+      this.#host.evicting(held, reason, true);
+      this.#leave(held);
+    }
+    destroy(held);
+  }
+
   closed(held: Held): void {
     this.all.delete(held);
-    this.#agenda.leave(held);
+    this.agenda.leave(held);
     if (held.lingering) this.#lingering--;
-    if (!held.leaving) this.clients.leave(held, this.nowMs);
-    this.#host.gone(held);
+    if (!held.leaving) this.#leave(held);
   }
 
   /** Lets go of all connections, which live on. */
   close(): void {
-    this.#agenda.close();
+    this.agenda.close();
     for (const held of this.all) held.release();
     this.all.clear();
   }
 
   #lookAtRetiring(held: Held, reason: EvictionReason, sight: Sight, next: number, nowMs: number): void {
     if (nowMs >= held.leaveByMs) {
-      this.evict(held, reason, true);
+      this.cutOff(held, reason);
       return;
     }
+    const { session } = held;
+    // The client has not answered the question that came with the notice.
+    if (session?.announcedMs != null && nowMs >= session.announcedMs + quietMs) closeSession(session.session);
     const quietAtMs = held.progressMs + quietMs;
-    if (sight.phase !== "request" && nowMs >= quietAtMs) this.evict(held, reason);
+    if (sight.phase !== "request" && nowMs >= quietAtMs) this.#endIfQuiet(held, reason);
     else
       this.#lookAgain(held, Math.min(next, held.leaveByMs, Math.max(quietAtMs, nowMs + quietMs / 4)) - nowMs);
   }
 
+  #leave(held: Held): void {
+    held.leaving = true;
+    this.#host.left(held);
+    this.clients.leave(held, this.nowMs);
+  }
+
+  /** Not from a timer, which comes before the loop has read: a request that is here already has to be seen. */
+  #endIfQuiet(held: Held, reason: EvictionReason): void {
+    setImmediate(() => {
+      if (held.leaving || !this.all.has(held)) return;
+      const { nowMs } = this;
+      const sight = look(held);
+      observe(held, sight, nowMs);
+      if (sight.phase !== "request" && nowMs >= held.progressMs + quietMs) this.evict(held, reason);
+      else this.lookAt(held);
+    });
+  }
+
   #lookAgain(held: Held, inMs: number): void {
-    if (Number.isFinite(inMs)) this.#agenda.set(held, this.#agenda.nowMs + inMs);
-    else this.#agenda.rest(held);
+    if (Number.isFinite(inMs)) this.agenda.set(held, this.agenda.nowMs + inMs);
+    else this.agenda.rest(held);
   }
 
   /** A machine that slept has not moved on in our time; a process that was stopped has. */

@@ -1,7 +1,30 @@
+import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { EvictionReason } from "./assess.js";
 import type { Held } from "./held.js";
 import { httpState, webSocketOn } from "./internals.js";
+import { announceShutdown, closeSession } from "./shutdown-notice.js";
+
+/**
+ * Tells the peer that its connection ends soon, as far as its protocol can: HTTP/1 with the response that is under way, HTTP/2 and
+ * WebSocket at once.
+ */
+export function announceEnd(held: Held, nowMs: number, webSocketCode: number): void {
+  const app = held.app ?? held.socket;
+  if (held.session !== null) {
+    held.session.announcedMs = nowMs;
+    announceShutdown(held.session.session, held.socket, held.secure);
+    return;
+  }
+  webSocketOn(app)?.close(webSocketCode);
+  const response = httpState(app)?.response ?? null;
+  if (response !== null) closeAfter(response);
+}
+
+/** Has a response say that it is the connection's last, unless it has said otherwise already. */
+export function closeAfter(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader("Connection", "close");
+}
 
 /** RFC 6455 section 7.4.1: the endpoint is going away. */
 export const goingAway = 1001;
@@ -13,7 +36,7 @@ const late = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Lengt
  *
  * @returns whether it goes on for a moment: until the peer has ended its side as well, or its owner destroys it.
  */
-export function sayGoodbye(held: Held, reason: EvictionReason, webSocketCode = goingAway): boolean {
+export function sayGoodbye(held: Held, reason: EvictionReason, webSocketCode: number): boolean {
   const app = held.app ?? held.socket;
   switch (reason) {
     case "first-byte":
@@ -37,8 +60,7 @@ function sayGoodbyeInOrder(held: Held, app: Socket, webSocketCode: number): bool
     return false;
   }
   if (held.session !== null) {
-    // GOAWAY; it ends with its last stream.
-    held.session.session.close();
+    closeSession(held.session.session);
     return true;
   }
   const webSocket = webSocketOn(app);

@@ -1,7 +1,5 @@
-import cluster from "node:cluster";
 import { EventEmitter } from "node:events";
-import type { Server, Socket } from "node:net";
-import { Server as TlsServer } from "node:tls";
+import type { Server } from "node:net";
 import { DeadpeerError } from "../../errors.js";
 import { closeOnAbort, forgetOnAbort } from "../../guard/closing.js";
 import { innerSocket } from "../../guard/inner-socket.js";
@@ -10,35 +8,25 @@ import { systemClock } from "../../kernel/clock.js";
 import type { TimerClock } from "../../time/clock.js";
 import type { Verdict } from "../../verdict/verdict.js";
 import type { EvictionReason } from "./assess.js";
-import { addressKey } from "./client-key.js";
-import type { LimitReason } from "./clients.js";
-import { ClusterDoor } from "./cluster-door.js";
 import { type HeldConnection, describe, verdictOn } from "./connection-facts.js";
 import { Counters, type GovernorSnapshot } from "./counters.js";
 import { Custodian } from "./custodian.js";
 import { Drain, type DrainOptions, type DrainReport } from "./drain.js";
-import { closeAfter, type Held, heldBy } from "./held.js";
-import { type Interception, intercept } from "./intercept.js";
+import { Entrance, type Refusal } from "./entrance.js";
+import { closeAfter } from "./farewell.js";
+import { HeaderClients } from "./header-clients.js";
+import { type Held, heldBy } from "./held.js";
+import { type Interception, type Interceptor, intercept } from "./intercept.js";
 import { socketBelow } from "./internals.js";
 import { type GovernorPolicy, type GovernorSettings, governorSettings } from "./policy.js";
-import type { RefusalReason } from "./reasons.js";
 import { listeningServer } from "./server-behind.js";
 import { HeldSession } from "./session.js";
-import { mostInactive, Victims } from "./victims.js";
 
 export interface GovernorOptions {
   /** Ends the governor, as `close()` does. */
   readonly signal?: AbortSignal;
   /** Default: the system's clocks. */
   readonly clock?: TimerClock;
-}
-
-/** A connection that was not taken. */
-export interface Refusal {
-  readonly reason: RefusalReason;
-  readonly address: string;
-  /** Whom it counts as; null: that was not known yet. */
-  readonly client: string | null;
 }
 
 export interface GovernorEvents {
@@ -55,16 +43,15 @@ export interface GovernorEvents {
 /** Holds a server's connections to a policy; made by `governServer`. */
 export class Governor extends EventEmitter<GovernorEvents> implements Disposable {
   readonly #server: Server;
-  readonly #secure: boolean;
   readonly #settings: GovernorSettings;
   readonly #clock: TimerClock;
   readonly #signal: AbortSignal | undefined;
   readonly #custodian: Custodian;
-  readonly #victims = new Victims();
   readonly #counters = new Counters();
   readonly #interception: Interception;
   readonly #listener: ListenerGuard | null;
-  readonly #door: ClusterDoor | null;
+  readonly #entrance: Entrance;
+  readonly #headerClients: HeaderClients | null;
   #drain: Drain | null = null;
   #closed = false;
 
@@ -72,40 +59,40 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
   constructor(server: Server, settings: GovernorSettings, { signal, clock = systemClock }: GovernorOptions) {
     super();
     this.#server = server;
-    this.#secure = server instanceof TlsServer;
     this.#settings = settings;
     this.#clock = clock;
     this.#signal = signal;
-    const host = {
-      evicting: (held: Held, reason: EvictionReason) => this.#evicting(held, reason),
-      gone: () => this.#drain?.gone(),
-    };
-    this.#custodian = new Custodian(settings, host, clock);
-    this.#door = settings.cluster && cluster.isWorker ? this.#clusterDoor() : null;
+    const custodian = new Custodian(
+      settings,
+      {
+        evicting: (held, reason, atOnce) => this.#evicting(held, reason, atOnce),
+        looking: () => this.#entrance.lookAtMemory(),
+        left: (held) => this.#entrance.left(held),
+      },
+      clock,
+    );
+    this.#custodian = custodian;
+    this.#entrance = new Entrance(server, settings, custodian, clock, {
+      handOn: (socket) => this.#interception.handOn(socket),
+      taken: (held) => {
+        this.#counters.accepted++;
+        this.#drain?.latecomer(held);
+      },
+      refused: (refusal) => this.#refused(refusal),
+      alone: (problem) => {
+        // Whoever has not built it so ought to see it.
+        if (!this.emit("alone", problem)) process.emitWarning(problem.message, { code: problem.code });
+      },
+      error: (error) => this.emit("error", error),
+    });
+    const { header } = settings.client;
+    this.#headerClients =
+      header === null
+        ? null
+        : new HeaderClients(header, custodian, this.#entrance, (refusal) => this.#refused(refusal));
     this.#listener = settings.detect === null ? null : guardListener(server, settings.detect);
     this.#listener?.on("error", (error) => this.emit("error", error));
-    this.#interception = intercept(server, {
-      arrived: (socket) => this.#arrived(socket),
-      secured: (socket) => {
-        const below = socketBelow(socket);
-        const held = below === null ? null : heldBy(below);
-        if (held === null) return;
-        held.secured(socket);
-        this.#custodian.lookSoon(held);
-      },
-      session: (session) => {
-        const held = heldBy(innerSocket(session));
-        if (held !== null) held.session = new HeldSession(session);
-      },
-      stream: (stream) => {
-        if (stream.session !== undefined) heldBy(innerSocket(stream.session))?.session?.add(stream);
-      },
-      request: (request, response) => {
-        if (request.httpVersionMajor < 2 && heldBy(request.socket)?.retiring != null) closeAfter(response);
-        return true;
-      },
-      upgrade: () => true,
-    });
+    this.#interception = intercept(server, this.#interceptor());
     if (signal !== undefined) closeOnAbort(signal, this);
   }
 
@@ -155,7 +142,10 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
    */
   drain(options: DrainOptions = {}): Promise<DrainReport> {
     this.#drain ??= new Drain(this.#server, this.#custodian, options);
-    if (options.now === true) this.#drain.hurry();
+    if (options.now === true) {
+      this.#drain.hurry();
+      this.#entrance.cutOff();
+    }
     return this.#drain.done;
   }
 
@@ -165,7 +155,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
     this.#closed = true;
     this.#interception.undo();
     this.#listener?.close();
-    this.#door?.close();
+    this.#entrance.close();
     this.#custodian.close();
     if (this.#signal !== undefined) forgetOnAbort(this.#signal, this);
   }
@@ -174,97 +164,43 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
     this.close();
   }
 
-  #arrived(socket: Socket): void {
-    const address = socket.remoteAddress ?? "";
-    if (this.#drain !== null) {
-      this.#refuse(socket, "draining", address, null);
-      return;
-    }
-    const key = this.#keyOf(address, socket.remotePort ?? 0);
-    if (this.#door === null) this.#decided(socket, this.#ask(key), address, key);
-    else this.#door.ask(socket, key, (reason) => this.#answered(socket, reason, address, key));
-  }
-
-  /** The cluster's primary has decided; the connection, or this governor, may be gone meanwhile. */
-  #answered(socket: Socket, reason: LimitReason | null, address: string, key: string): void {
-    if (this.#closed) this.#interception.handOn(socket);
-    else if (reason !== null || (!socket.destroyed && this.#drain === null))
-      this.#decided(socket, reason, address, key);
-    else {
-      this.#door?.gone(key);
-      this.#refuse(socket, "draining", address, key);
-    }
-  }
-
-  #decided(socket: Socket, reason: LimitReason | null, address: string, key: string): void {
-    if (reason !== null) {
-      this.#refuse(socket, reason, address, key);
-      return;
-    }
-    this.#counters.accepted++;
-    const held = this.#custodian.take(socket, key, this.#secure);
-    this.#interception.handOn(socket);
-    this.#custodian.lookAt(held);
-  }
-
-  #ask(key: string): LimitReason | null {
-    const { clients, nowMs } = this.#custodian;
-    const reason = clients.ask(key, nowMs);
-    if (reason === null || reason === "rate" || !this.#settings.evict) return reason;
-    return this.#makeRoom(reason === "total" ? null : key) ? null : reason;
-  }
-
-  /** Ends the connection that has been inactive for longest, of one client or (null) of all; false: none can be. */
-  #makeRoom(key: string | null): boolean {
-    const { clients, all, nowMs } = this.#custodian;
-    const victim =
-      key === null ? this.#victims.next(all, nowMs) : mostInactive(clients.client(key)?.first ?? null, nowMs);
-    if (victim === null) return false;
-    this.#custodian.evict(victim, key === null ? "total" : "per-client");
-    return true;
-  }
-
-  #clusterDoor(): ClusterDoor {
-    const { clients } = this.#custodian;
-    const door = new ClusterDoor({
-      server: this.#server,
-      limits: this.#settings.counts,
-      clients,
-      clock: this.#clock,
-      evict: this.#settings.evict,
-      ask: (key) => this.#ask(key),
-      makeRoom: (key) => this.#makeRoom(key),
-      alone: (problem) => {
-        // Whoever has not built it so ought to see it.
-        if (!this.emit("alone", problem)) process.emitWarning(problem.message, { code: problem.code });
+  #interceptor(): Interceptor {
+    return {
+      arrived: (socket) => this.#entrance.arrived(socket),
+      secured: (socket) => {
+        const below = socketBelow(socket);
+        const held = below === null ? null : heldBy(below);
+        if (held === null) return;
+        held.secured(socket);
+        this.#custodian.lookSoon(held);
       },
-    });
-    clients.left = (key) => door.gone(key);
-    return door;
+      session: (session) => {
+        const held = heldBy(innerSocket(session));
+        if (held === null) return;
+        held.session = new HeldSession(session, () => this.#custodian.nowMs);
+        if (held.retiring !== null) this.#custodian.announceEnd(held);
+      },
+      stream: (stream) => {
+        if (stream.session !== undefined) heldBy(innerSocket(stream.session))?.session?.add(stream);
+      },
+      request: (request, response) => {
+        const taken = this.#headerClients?.request(request, response) ?? true;
+        if (this.#custodian.retiring && request.httpVersionMajor < 2)
+          if (heldBy(request.socket)?.retiring != null) closeAfter(response);
+        return taken;
+      },
+      upgrade: (request, socket) => this.#headerClients?.upgrade(request, socket) ?? true,
+    };
   }
 
-  #keyOf(address: string, port: number): string {
-    const { key, ipv6Prefix } = this.#settings.client;
-    if (!this.#custodian.clients.counting) return "";
-    if (key !== null)
-      try {
-        return key({ address, port });
-      } catch (error) {
-        this.emit("error", error as Error);
-      }
-    return addressKey(address, ipv6Prefix);
+  #refused(refusal: Refusal): void {
+    this.#counters.refused[refusal.reason]++;
+    if (this.listenerCount("refused") > 0) this.emit("refused", refusal);
   }
 
-  #refuse(socket: Socket, reason: RefusalReason, address: string, client: string | null): void {
-    this.#counters.refused[reason]++;
-    // Nobody else knows of it.
-    socket.on("error", ignore);
-    socket.destroy();
-    if (this.listenerCount("refused") > 0) this.emit("refused", { reason, address, client });
-  }
-
-  #evicting(held: Held, reason: EvictionReason): void {
+  #evicting(held: Held, reason: EvictionReason, atOnce: boolean): void {
     this.#counters.evicted[reason]++;
+    if (atOnce && reason === "drain") this.#drain?.countCutOff();
     if (this.listenerCount("evicted") === 0) return;
     const connection = this.#describe(held);
     const verdict = verdictOn(held, reason, this.#settings, this.#clock.now(), connection.ageMs);
@@ -275,9 +211,6 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
     return describe(held, this.#custodian.nowMs, this.#settings.client.ipv6Prefix);
   }
 }
-
-function ignore(): void {}
-
 /**
  * Holds every connection of a server to a policy: how long it may be idle, how long a handshake and a request's head may take, how
  * slowly a body may come, how old it may become, how many there may be, in all and of one client; and lets them all go in order.

@@ -1,16 +1,16 @@
-import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { beforeDestroy, type DestroyListener } from "../../guard/before-destroy.js";
 import type { Due } from "../agenda.js";
 import type { EvictionReason, Notes } from "./assess.js";
 import type { Client } from "./clients.js";
-import { httpState } from "./internals.js";
+import type { ProxyHeader } from "./proxy-protocol.js";
 import type { HeldSession } from "./session.js";
 
 /** Who looks after the connections that are held. */
 export interface Holder {
   /** It is time to look at this one. */
   due(held: Held): void;
-  /** Its socket has closed. */
+  /** Its socket is about to close. */
   closed(held: Held): void;
 }
 
@@ -19,9 +19,10 @@ type HeldSocket = Socket & { [heldOn]?: Held };
 
 /**
  * One connection of a governed server. There may be very many: one small object each, whole milliseconds of the governor's own clock
- * (which V8 keeps without a heap number for 24 days), and no listener but one for the socket's end.
+ * (which V8 keeps without a heap number for 24 days), and no listener: http adds one to a socket's "close" for each response, and the
+ * array that V8 then keeps of more than two has room for seventeen others.
  */
-export class Held implements Due, Notes {
+export class Held implements Due, Notes, DestroyListener {
   place = -1;
   /** As accepted; under TLS the one below. */
   readonly socket: Socket;
@@ -33,6 +34,8 @@ export class Held implements Due, Notes {
   readonly holder: Holder;
   /** Who counts it; null: nobody is counted. */
   client: Client | null = null;
+  /** As whom a cluster's primary counts it; null: it does not. */
+  askedAs: string | null = null;
   /** Beside it in its client's list. */
   before: Held | null = null;
   behind: Held | null = null;
@@ -43,7 +46,8 @@ export class Held implements Due, Notes {
   leaving = false;
   /** Its other side is waited for. */
   lingering = false;
-  /** Bytes of a PROXY header. */
+  /** For whom a proxy speaks, and how many bytes it took to say so. */
+  proxied: ProxyHeader | null = null;
   preface = 0;
 
   readonly acceptedMs: number;
@@ -62,7 +66,7 @@ export class Held implements Due, Notes {
     this.acceptedMs = nowMs;
     this.progressMs = nowMs;
     (socket as HeldSocket)[heldOn] = this;
-    socket.on("close", onClose);
+    beforeDestroy(socket, this);
   }
 
   /** The TLS socket stands for it as well. */
@@ -71,15 +75,8 @@ export class Held implements Due, Notes {
     (app as HeldSocket)[heldOn] = this;
   }
 
-  /** Tells the peer that this connection ends soon, as far as its protocol can. */
-  announceEnd(): void {
-    const response = httpState(this.app ?? this.socket)?.response;
-    if (response != null) closeAfter(response);
-  }
-
   /** Lets go of the socket, which lives on. */
   release(): void {
-    this.socket.off("close", onClose);
     delete (this.socket as HeldSocket)[heldOn];
     if (this.app !== null) delete (this.app as HeldSocket)[heldOn];
   }
@@ -87,19 +84,13 @@ export class Held implements Due, Notes {
   due(): void {
     this.holder.due(this);
   }
-}
 
-/** Has a response say that it is the connection's last, if it has not said otherwise already. */
-export function closeAfter(response: ServerResponse): void {
-  if (!response.headersSent) response.setHeader("Connection", "close");
+  socketDestroyed(): void {
+    if (heldBy(this.socket) === this) this.holder.closed(this);
+  }
 }
 
 /** What is held of a socket; null: nothing. */
 export function heldBy(socket: Socket): Held | null {
   return (socket as HeldSocket)[heldOn] ?? null;
-}
-
-function onClose(this: Socket): void {
-  const held = heldBy(this);
-  held?.holder.closed(held);
 }

@@ -14,6 +14,7 @@ export function look(held: Held): Sight {
   const { socket, session } = held;
   const app = held.app ?? socket;
   sight.phaseMs = 0;
+  sight.streamsMs = session?.movedMs ?? null;
   sight.uploading = false;
   sight.http = false;
   sight.phase = phaseOf(held, app);
@@ -34,6 +35,7 @@ const sight: Writable<Sight> = {
   taken: 0,
   readAgeMs: null,
   takenAgeMs: null,
+  streamsMs: null,
   waiting: false,
   uploading: false,
   http: false,

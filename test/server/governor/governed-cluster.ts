@@ -86,7 +86,7 @@ export interface Asked {
 
 /** Opens a connection, from an address, and asks for a path on it; it stays open. */
 export async function ask(port: number, from: string, path = "/"): Promise<Asked> {
-  const host = from.includes(":") ? (from === "::1" ? "::1" : from) : "127.0.0.1";
+  const host = from.includes(":") ? "::1" : "127.0.0.1";
   const socket = connect({ port, host, localAddress: from });
   let said = "";
   const worker = await new Promise<number | null>((resolve) => {
@@ -96,6 +96,8 @@ export async function ask(port: number, from: string, path = "/"): Promise<Asked
       said += chunk.toString();
       const body = /\r\n\r\n(?:[\da-f]+\r\n)?(\d+)/.exec(said)?.[1];
       if (body !== undefined) resolve(Number(body));
+      // A proxy's, for a server that did not take its connection.
+      if (/^HTTP\/1\.1 50\d/.test(said)) socket.destroy();
     });
     socket.on("close", () => resolve(null));
   });
