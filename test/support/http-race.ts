@@ -10,6 +10,14 @@ export interface RaceResult {
   readonly reused: number;
 }
 
+export interface RaceOptions {
+  readonly requests: number;
+  /** For how long the server keeps an idle connection. */
+  readonly keptMs: number;
+  /** Ends after so many errors. */
+  readonly enough?: number;
+}
+
 /**
  * Requests at the worst moment: each origin has one connection, which lies idle for just as long as its server keeps it. Each finds that
  * moment for itself: after a request that came too late for its connection the next one waits shorter, after one in time, longer.
@@ -17,23 +25,29 @@ export interface RaceResult {
 export async function race(
   ask: Ask,
   origins: readonly string[],
-  { requests, keptMs }: { readonly requests: number; readonly keptMs: number },
+  { requests, keptMs, enough = Infinity }: RaceOptions,
 ): Promise<RaceResult> {
   const errors: Record<string, number> = {};
   let sent = 0;
   let reused = 0;
+  let failed = 0;
   const run = async (origin: string, index: number): Promise<void> => {
     // A start spread over 8 ms, for not all servers and machines are late by the same.
     let idleMs = keptMs + (index % 9) - 4;
-    while (sent < requests) {
+    let stepMs = 4;
+    let wasInTime: boolean | null = null;
+    while (sent < requests && failed < enough) {
       sent += 1;
       try {
-        const count = await ask(origin);
-        if (count > 1) reused += 1;
-        idleMs += count > 1 ? 0.5 : -0.5;
+        const inTime = (await ask(origin)) > 1;
+        if (inTime) reused += 1;
+        if (wasInTime !== null && wasInTime !== inTime) stepMs = Math.max(0.5, stepMs / 2);
+        wasInTime = inTime;
+        idleMs += inTime ? stepMs : -stepMs;
       } catch (error) {
         const name = codeOf(error);
         errors[name] = (errors[name] ?? 0) + 1;
+        failed += 1;
       }
       await new Promise((resolve) => setTimeout(resolve, Math.round(idleMs + (sent % 3) - 1)));
     }
