@@ -7,7 +7,7 @@ import type { AgentInternals, AgentRequestOptions } from "./node-internals.js";
 import { hasInternals } from "./node-internals.js";
 import type { KeepAliveSettings } from "./options.js";
 import { Origins } from "./origin.js";
-import { type Resender, watchRequest } from "./request-replay.js";
+import { type RequestReplay, type Resender, watchRequest } from "./request-replay.js";
 
 /** What the agents for http: and https: have in common: which idle socket may be used again, and what if it was stale. */
 export class AgentReuse implements Resender {
@@ -18,6 +18,8 @@ export class AgentReuse implements Resender {
   readonly #settings: KeepAliveSettings;
   readonly #origins: Origins;
   readonly #connections = new WeakMap<object, Connection>();
+  /** Of the request that is on a socket. */
+  readonly #replays = new WeakMap<object, RequestReplay>();
   readonly #optionsOf = new WeakMap<ClientRequest, AgentRequestOptions>();
   /** A request is being found a socket: the next name that the agent asks for is the one of its idle sockets. */
   #choosing: "any" | "new" | null = null;
@@ -71,6 +73,10 @@ export class AgentReuse implements Resender {
     const connection = new Connection(socket, origin, this.#settings.clock);
     connection.requestSent();
     this.#connections.set(socket, connection);
+    const emit = socket.emit.bind(socket) as (...given: unknown[]) => boolean;
+    socket.emit = (event: string | symbol, ...given: unknown[]) =>
+      (event === "error" && this.#replays.get(socket)?.holdsSocketError(given[0]) === true) ||
+      emit(event, ...given);
     const connectMs = timeConnect(socket, this.#settings);
     socket.once(this.#scheme === "https:" ? "secureConnect" : "connect", () => {
       try {
@@ -100,7 +106,7 @@ export class AgentReuse implements Resender {
     connection.requestSent();
     this.count.reused += 1;
     this.count.handshakeMsSaved += connection.origin.handshakeMs;
-    if (hasInternals(request)) watchRequest(request, connection, this);
+    if (hasInternals(request)) this.#replays.set(socket, watchRequest(request, connection, this));
   }
 
   #usable(socket: Socket): boolean {

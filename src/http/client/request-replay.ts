@@ -27,7 +27,11 @@ interface Sent {
  *
  * It does so by standing in front of the request's `emit` and `_send`, and takes no part once the answer has begun.
  */
-export function watchRequest(request: ClientRequest, connection: Connection, resender: Resender): void {
+export function watchRequest(
+  request: ClientRequest,
+  connection: Connection,
+  resender: Resender,
+): RequestReplay {
   const watched = request as unknown as RequestInternals;
   const replay = new RequestReplay(watched, connection, resender);
   const emit = watched.emit.bind(watched);
@@ -37,9 +41,10 @@ export function watchRequest(request: ClientRequest, connection: Connection, res
     replay.written(data, rest);
     return send(data, ...rest);
   };
+  return replay;
 }
 
-class RequestReplay {
+export class RequestReplay {
   readonly #request: RequestInternals;
   readonly #connection: Connection;
   readonly #resender: Resender;
@@ -63,7 +68,7 @@ class RequestReplay {
     if (this.#state === "over") return false;
     switch (event) {
       case "error":
-        return this.#state === "sent" && this.#failed(given);
+        return this.#state === "held" || this.#failed(given);
       case "close":
         return this.#closed();
       case "response":
@@ -75,6 +80,14 @@ class RequestReplay {
       default:
         return false;
     }
+  }
+
+  /**
+   * Asked for an error of the connection, before anybody else hears of it: there are clients (axios) that listen there and destroy the
+   * request.
+   */
+  holdsSocketError(error: unknown): boolean {
+    return this.#state === "sent" && this.#failed(error);
   }
 
   /** Node emits this with the old connection still in place, and 'close' when it has let go of it. */
