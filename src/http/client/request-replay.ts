@@ -8,8 +8,8 @@ import { longestKept } from "./repeatable-body.js";
 /** What an agent does for a request whose connection was stale. */
 export interface Resender {
   readonly count: ReuseCount;
-  /** 0: requests are never sent again. */
-  readonly replays: number;
+  /** Whether the request has not been sent too often already. */
+  mayResend(request: ClientRequest): boolean;
   /** Finds the request a connection that is not an idle one. */
   resend(request: ClientRequest): void;
 }
@@ -50,8 +50,10 @@ export class RequestReplay {
   readonly #resender: Resender;
   readonly #bytesBefore: number;
   /** What was written after the header; null: too much to be kept. */
-  #sent: Sent[] | null = [];
-  #sentLength = 0;
+  #sent: Sent[] | null;
+  /** A request that has waited for its socket has its header, and what was written, waiting with it. */
+  readonly #headerSent: boolean;
+  #sentLength: number;
   #state: "sent" | "held" | "over" = "sent";
   #destroyedWith: { readonly error: Error | undefined } | null = null;
   #staleError: unknown = null;
@@ -61,6 +63,16 @@ export class RequestReplay {
     this.#connection = connection;
     this.#resender = resender;
     this.#bytesBefore = connection.socket.bytesRead;
+    this.#headerSent = request._headerSent;
+    this.#sentLength = request.outputSize;
+    this.#sent =
+      request.outputSize > longestKept
+        ? null
+        : request.outputData.map(({ data, encoding }) => ({
+            data,
+            encoding: encoding ?? null,
+            callback: null,
+          }));
   }
 
   /** Asked for every event of the request. */
@@ -120,7 +132,7 @@ export class RequestReplay {
     const key = this.#request.getHeader("idempotency-key");
     const hasKey = key !== undefined && key !== "";
     return (
-      this.#resender.replays > 0 &&
+      this.#resender.mayResend(this.#request as unknown as ClientRequest) &&
       this.#sent !== null &&
       this.#request._header !== null &&
       mayRepeat(method, hasKey)
@@ -152,7 +164,8 @@ export class RequestReplay {
     const timeoutMs = request.timeoutCb === null ? 0 : (socket.timeout ?? 0);
     request.socket = null;
     request.reusedSocket = false;
-    if (request._header !== null) this.#queue({ data: request._header, encoding: "latin1", callback: null });
+    if (!this.#headerSent && request._header !== null)
+      this.#queue({ data: request._header, encoding: "latin1", callback: null });
     for (const sent of this.#sent ?? []) this.#queue(sent);
     this.#over();
     request.timeoutCb = null;
