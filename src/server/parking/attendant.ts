@@ -22,6 +22,11 @@ const longestWaitMs = 1_000;
 const batch = 1_000;
 /** With more ready than one turn takes, deadlines wait, for what proves a peer alive may lie unread; but not for ever. */
 const mostFullTurns = 50;
+/**
+ * Turns in a row with events for nobody. Where somebody else has closed a descriptor of ours while its connection lives on under another
+ * number, the kernel goes on telling of it, and lets nobody take it out of the set any more: a new set is the only way out.
+ */
+const mostStrayTurns = 1_000;
 
 export interface AttendantOptions {
   readonly slots: Slots;
@@ -56,6 +61,7 @@ export class Attendant {
   readonly #said: Said = { sendEveryMs: 0, received: 0 };
   readonly #own: Said = { sendEveryMs: 0, received: 0 };
   #fullTurns = 0;
+  #strayTurns = 0;
   /** When the wheel is next looked at; asking it each turn would cost more than a beat. */
   #lookMs = Number.POSITIVE_INFINITY;
 
@@ -78,14 +84,17 @@ export class Attendant {
     const count = this.#epoll.wait(this.#waitMs());
     Atomics.add(this.#slots.control, word.turns, 1);
     const nowMs = this.#options.now();
+    let strays = 0;
     for (let event = 0; event < count && !this.#slots.fenced; event++) {
       const slot = this.#epoll.low(event);
       if (slot === bellSlot) silence(this.#options.bell);
       else if (slot >= firstListener) this.#porter.accept(slot - firstListener, nowMs);
-      else if (this.#tenant[slot] !== this.#epoll.high(event) + 1) continue;
+      else if (this.#tenant[slot] !== this.#epoll.high(event) + 1) strays++;
       else if (this.#porter.greets(slot)) this.#porter.heard(slot);
       else this.#serve(slot, this.#epoll.what(event), nowMs);
     }
+    this.#strayTurns = strays > 0 ? this.#strayTurns + 1 : 0;
+    if (this.#strayTurns > mostStrayTurns) throw new Error("the epoll set tells of what nobody has any more");
     this.#obey();
     this.#fullTurns = count === this.#epoll.most ? this.#fullTurns + 1 : 0;
     if (nowMs >= this.#lookMs && this.#fullTurns % mostFullTurns === 0) this.#lookAt(nowMs);
