@@ -10,6 +10,8 @@ export interface RequestShape {
   readonly method: "GET" | "HEAD";
   /** More headers, as name and value. */
   readonly headers: readonly (readonly [string, string])[];
+  /** Ends whatever is waited for. */
+  readonly signal: AbortSignal;
 }
 
 /** A request that waits for its answer. */
@@ -69,17 +71,28 @@ export class Http1Wire implements Wire {
   exchange(options: ExchangeOptions): Promise<Exchange> {
     const beganMs = systemClock.monotonic();
     const reader = new AnswerReader({ head: this.#shape.method === "HEAD" });
-    return new Promise((resolve) => {
-      const settle = (fate: Fate, problem: string | null = null): void => {
-        if (this.#pending?.reader !== reader) return;
+    const { signal } = this.#shape;
+    return new Promise((resolve, reject) => {
+      const isOver = (): boolean => {
+        if (this.#pending?.reader !== reader) return true;
         this.#pending = null;
         systemClock.clear(impatient);
+        signal.removeEventListener("abort", abort);
+        return false;
+      };
+      const abort = (): void => {
+        if (!isOver()) reject(signal.reason as Error);
+      };
+      const settle = (fate: Fate, problem: string | null = null): void => {
+        if (isOver()) return;
         const answer = reader.answer ?? reader.begun;
         resolve({ fate, answer, problem, beganMs, settledMs: systemClock.monotonic() });
       };
       const impatient = systemClock.set(() => settle("lost"), options.patienceMs);
       this.#pending = { reader, settle };
-      if (this.#end !== null) settle(this.#end.by === "fin" ? "closed" : "reset");
+      signal.addEventListener("abort", abort, { once: true });
+      if (signal.aborted) abort();
+      else if (this.#end !== null) settle(this.#end.by === "fin" ? "closed" : "reset");
       else this.#socket.write(this.#requestText(options));
     });
   }

@@ -73,11 +73,20 @@ export class Http2Wire implements Wire {
     const headers = new Map<string, readonly string[]>();
     let bodyBytes = 0;
     let settled = false;
-    return new Promise((resolve) => {
-      const settle = (fate: Fate): void => {
-        if (settled) return;
+    const { signal } = this.#shape;
+    return new Promise((resolve, reject) => {
+      const isOver = (): boolean => {
+        if (settled) return true;
         settled = true;
         systemClock.clear(impatient);
+        signal.removeEventListener("abort", abort);
+        return false;
+      };
+      const abort = (): void => {
+        if (!isOver()) reject(signal.reason as Error);
+      };
+      const settle = (fate: Fate): void => {
+        if (isOver()) return;
         const status = Number(headers.get(statusHeader)?.[0] ?? 0);
         const answer =
           status === 0
@@ -86,6 +95,11 @@ export class Http2Wire implements Wire {
         resolve({ fate, answer, problem: null, beganMs, settledMs: systemClock.monotonic() });
       };
       const impatient = systemClock.set(() => settle("lost"), patienceMs);
+      signal.addEventListener("abort", abort, { once: true });
+      if (signal.aborted) {
+        abort();
+        return;
+      }
       if (this.#end !== null || this.#session.closed || this.#session.destroyed) {
         settle(this.#end?.by === "rst" ? "reset" : "closed");
         return;

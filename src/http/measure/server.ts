@@ -11,7 +11,6 @@ export interface ServerOptions extends RequestShape {
   /** HTTP/2 is offered to servers over TLS. */
   readonly http2: boolean;
   readonly patienceMs: number;
-  readonly signal: AbortSignal;
 }
 
 /** The server under measurement, at one of its addresses: every connection goes there. */

@@ -56,7 +56,11 @@ export interface Wire {
   readonly unaskedBytes: number;
   readonly packets: Packets;
   readonly rttMs: number | null;
-  /** Sends a request, and waits for what becomes of it; one at a time. Never rejects. */
+  /**
+   * Sends a request, and waits for what becomes of it; one at a time.
+   *
+   * @throws whatever the measurement's signal is aborted with, and nothing else.
+   */
   exchange(options: ExchangeOptions): Promise<Exchange>;
   /** Sends a request after the other side has closed; null: this protocol leaves no way to. */
   knock(patienceMs: number): Promise<"reset" | "lost"> | null;

@@ -308,6 +308,33 @@ test("what is known when it is interrupted is the result", async () => {
   );
 });
 
+test("an interruption does not wait for an answer that does not come", { timeout: 20_000 }, async () => {
+  for (const answered of [0, 2]) {
+    const controller = new AbortController();
+    // Two requests are answered before the measurement begins: the first look.
+    await using server = await rawServer((request) => {
+      if (request.nth <= answered) honouringClose(request, answer());
+      else controller.abort();
+    });
+    const measuring = measure(server.url, {
+      ...quick,
+      requests: 10,
+      samples: 0,
+      maxMs: 60_000,
+      patienceMs: 60_000,
+      signal: controller.signal,
+    });
+    if (answered === 0)
+      await assert.rejects(measuring, (error) => error instanceof DeadpeerError && error.code === "aborted");
+    else {
+      const { problem, requests } = await measuring;
+      assert.equal(problem?.code, "aborted");
+      // Nobody knows what would have become of the request that was waited for.
+      assert.equal(requests, null);
+    }
+  }
+});
+
 test("a name that does not exist, and a port where nobody listens", async () => {
   await assert.rejects(measure("http://nowhere.invalid/"), /nowhere\.invalid has no address: /);
   await assert.rejects(measure("http://127.0.0.1:1/"), /127\.0\.0\.1:1 refuses the connection/);
