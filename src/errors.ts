@@ -22,6 +22,7 @@ export const errorCodes = {
   "no-namespace": "a network namespace that does not exist",
   "no-cgroup": "a cgroup, service or container that does not exist, or has just ended",
   "no-policy": "a policy that does not exist, or a cgroup that has none",
+  "no-primary": "a cluster's primary does not count connections for its workers' governors, or no longer",
   "policy-exists": "a cgroup that has a policy already; the message says which",
   "file-conflict": "a file that deadpeer would write exists and is not deadpeer's",
   "file-in-use": "a file that one process at a time may have is in use already",

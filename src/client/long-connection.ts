@@ -6,7 +6,7 @@ import type { HeartbeatAdapter, Peer } from "../heartbeat/adapter.js";
 import { type Heartbeat, heartbeat } from "../heartbeat/heartbeat.js";
 import { IntervalLearner } from "../heartbeat/learner.js";
 import { progressOf } from "../heartbeat/progress.js";
-import type { Bye, Data, Hello, Message } from "../heartbeat/protocol/message.js";
+import type { Beat, Bye, Data, Hello, Message } from "../heartbeat/protocol/message.js";
 import { limits, protocolVersion } from "../heartbeat/protocol/message.js";
 import { bytesOf } from "../heartbeat/session/bytes-of.js";
 import { Delivery, type Offence, unkept } from "../heartbeat/session/delivery.js";
@@ -428,13 +428,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     if (wire === undefined || peer === null) return;
     switch (message.type) {
       case "beat":
-        wire.send({
-          type: "answer",
-          number: message.number,
-          sendEveryMs: this.#heartbeat?.settings.sendEveryMs ?? 0,
-          payload: peer.beaten(message.payload, message.sendEveryMs),
-          received: this.#delivery.toldReceived(),
-        });
+        this.#answer(message, wire, peer);
         this.#acknowledged(message.received);
         break;
       case "answer":
@@ -456,6 +450,18 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
         peer.heard();
         if (wire.reliable) this.#broken("the server said hello twice");
     }
+  }
+
+  #answer(beat: Beat, wire: Wire, peer: Peer): void {
+    const payload = peer.beaten(beat.payload, beat.sendEveryMs);
+    if (wire.crowded) return;
+    wire.send({
+      type: "answer",
+      number: beat.number,
+      sendEveryMs: this.#heartbeat?.settings.sendEveryMs ?? 0,
+      payload,
+      received: this.#delivery.toldReceived(),
+    });
   }
 
   #handed({ sequence, payload }: Data): void {

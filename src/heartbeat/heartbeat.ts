@@ -16,7 +16,7 @@ import { beatSettings, patientWith, type Wanted } from "./engine/settings.js";
 import type { IntervalLearner } from "./learner.js";
 import { Outstanding } from "./outstanding.js";
 import { payloadOf } from "./payload.js";
-import { tell } from "./tell.js";
+import { attempt, tell } from "./tell.js";
 
 export interface HeartbeatOptions {
   /** What this side's application has to say with each beat and answer, where the protocol carries it: up to 64 KiB. */
@@ -256,7 +256,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
 
   #look(): void {
     if (this.#closed) return;
-    if (this.#adapter.progressed?.() === true) this.#heard();
+    if (attempt(() => this.#adapter.progressed?.(), false) === true) this.#heard();
     const nowMs = this.#clock.monotonic();
     for (
       let action = this.#engine.check(nowMs);
@@ -309,7 +309,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
     const verdict = this.#verdict;
     // Nothing of the connection is heard any more, its closing least of all.
     this.#detach();
-    this.#adapter.close(verdict);
+    attempt(() => this.#adapter.close(verdict), undefined);
     tell(this, "verdict", verdict);
     this.close();
   }

@@ -4,6 +4,7 @@ import { systemClock } from "../kernel/clock.js";
 import type { Clock } from "../time/clock.js";
 import { AdaptiveInterval, type LearnedInterval } from "./engine/adaptive.js";
 import { longestMs } from "./protocol/message.js";
+import { attempt } from "./tell.js";
 import { IntervalFile, type IntervalStore } from "./interval-file.js";
 
 export interface LearnerOptions {
@@ -116,6 +117,6 @@ export class IntervalLearner {
     const now = `${learned.goodMs} ${learned.badMs} ${Math.floor(learned.at / 86_400_000)}`;
     if (now === this.#kept) return;
     this.#kept = now;
-    this.#store.save(this.network, learned);
+    attempt(() => this.#store.save(this.network, learned), undefined);
   }
 }

@@ -28,3 +28,18 @@ export function tell<Events extends Record<keyof Events, unknown[]>, Name extend
     throwApart(error);
   }
 }
+
+/**
+ * Calls what others have written, from the middle of something that has to be gone through with; what it throws is thrown apart.
+ *
+ * @returns `otherwise` where it throws.
+ * @example const took = attempt(() => adapter.progressed(), false);
+ */
+export function attempt<Result>(work: () => Result, otherwise: Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    throwApart(error);
+    return otherwise;
+  }
+}

@@ -220,6 +220,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     const wire = this.#wire;
     const engine = this.#engine;
     if (wire?.socket == null || engine === null || !this.#host.plainAnswers()) return false;
+    if (wire.crowded) return false;
     const { nowMs } = this.#host.agenda;
     // Whoever comes near the limit is looked at beat by beat.
     if (this.#paidMs - nowMs > (beatBurst - chunk.length / 20) * this.#host.settings.beatEveryMs)
@@ -295,7 +296,8 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     this.#paidMs = Math.max(nowMs, this.#paidMs) + beatEveryMs;
     if (this.#wire === null) return;
     if (beat.payload.length > 0) this.#host.payload(this, beat.payload);
-    this.#wire?.send({
+    if (this.#wire === null || this.#wire.crowded) return;
+    this.#wire.send({
       type: "answer",
       number: beat.number,
       sendEveryMs: 0,

@@ -28,6 +28,7 @@ const commands = [
   ["explain"],
   ["nat"],
   ["http"],
+  ["http", "chain"],
   ["echo"],
   ["lab"],
   ["lab", "list"],

@@ -114,6 +114,39 @@ describe("a server in an awkward place", { timeout: 30_000 }, () => {
     for (const socket of [...stalled, third]) socket.destroy();
   });
 
+  test("keeps no heap of answers for a client that does not read them", async () => {
+    await using server = new HeartbeatServer({ beatsPerSecond: Number.POSITIVE_INFINITY, tcp: null });
+    server.payload = () => "x".repeat(65_000);
+    const sockets: Socket[] = [];
+    const acceptor = createServer((socket) => {
+      sockets.push(socket);
+      server.accept(socket);
+    }).listen(0, "127.0.0.1");
+    await once(acceptor, "listening");
+    const client = await RawClient.connect((acceptor.address() as { port: number }).port);
+    await client.hello();
+    client.socket.pause();
+    let said = 0;
+    // The kernel's own buffers take some megabytes of answers first.
+    const beats = Array.from({ length: 300 }, (_, n) => ({
+      type: "beat" as const,
+      number: n + 1,
+      sendEveryMs: 0,
+      received: 0,
+      payload: Buffer.of(1),
+    }));
+    server.on("payload", () => said++);
+    client.say(...beats);
+    await until(() => said === beats.length);
+    assert.ok((sockets[0]?.writableLength ?? 0) < 2 ** 21 + 2 ** 17, `${sockets[0]?.writableLength} bytes`);
+    const [session] = [...server.sessions];
+    assert.equal(session?.state, "present");
+    client.socket.resume();
+    await until(() => sockets[0]?.writableLength === 0);
+    client.socket.destroy();
+    acceptor.close();
+  });
+
   test("listens for datagrams once", async () => {
     await using server = new HeartbeatServer();
     await server.listenUdp(here);

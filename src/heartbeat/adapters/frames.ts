@@ -83,15 +83,12 @@ export function overFrames(socket: Socket, options: FramesOptions = {}): FramesA
         peer.beaten(none, message.sendEveryMs);
         for (const kept of waiting.splice(0)) wire?.send(kept);
         break;
-      case "beat":
-        wire?.send({
-          type: "answer",
-          number: message.number,
-          sendEveryMs,
-          received,
-          payload: peer.beaten(message.payload, message.sendEveryMs),
-        });
+      case "beat": {
+        const payload = peer.beaten(message.payload, message.sendEveryMs);
+        if (wire?.crowded === false)
+          wire.send({ type: "answer", number: message.number, sendEveryMs, received, payload });
         break;
+      }
       case "answer":
         peer.answered(message.number, message.payload);
         break;

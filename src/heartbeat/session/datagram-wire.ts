@@ -26,6 +26,7 @@ export interface DatagramWireOptions {
 export class DatagramWire implements Wire {
   readonly transport = "udp";
   readonly reliable = false;
+  readonly crowded = false;
   readonly maxPayload = datagramPayload;
   readonly socket = null;
   readonly remote = null;

@@ -6,6 +6,9 @@ import { limits, type Message } from "../protocol/message.js";
 import { StreamReader } from "../protocol/stream-reader.js";
 import type { Transport, Wire, WireListener } from "./wire.js";
 
+/** More than the longest message, which may wait for a slow peer, and a burst of answers. */
+const crowdedBytes = 2 * limits.dataPayload;
+
 /** Where a socket keeps its wire: the listeners are one function each for all wires, so that a connection more costs little. */
 const wireOf = Symbol("deadpeer wire");
 type WiredSocket = Socket & { [wireOf]?: StreamWire };
@@ -42,6 +45,10 @@ export class StreamWire implements Wire {
 
   get reliable(): boolean {
     return true;
+  }
+
+  get crowded(): boolean {
+    return this.socket.writableLength > crowdedBytes;
   }
 
   get maxPayload(): number {

@@ -8,10 +8,6 @@ import { hasInternals } from "./node-internals.js";
 import type { KeepAliveSettings } from "./options.js";
 import { Origins } from "./origin.js";
 import { type Resender, watchRequest } from "./request-replay.js";
-import { tcpFacts } from "./tcp-facts.js";
-
-/** Below this the kernel is not asked whether an idle connection still stands: Node itself has just read from it. */
-const justUsedMs = 10;
 
 /** What the agents for http: and https: have in common: which idle socket may be used again, and what if it was stale. */
 export class AgentReuse implements Resender {
@@ -115,7 +111,7 @@ export class AgentReuse implements Resender {
       this.count.expired += 1;
       return false;
     }
-    return connection.idleMs < justUsedMs || tcpFacts(socket)?.open !== false;
+    return !connection.endedUnread;
   }
 }
 

@@ -4,6 +4,9 @@ import { parseKeepAlive } from "../keep-alive-header.js";
 import type { Origin } from "./origin.js";
 import { tcpFacts } from "./tcp-facts.js";
 
+/** Below this the kernel is not asked whether an idle connection still stands: Node itself has just read from it. */
+const justUsedMs = 10;
+
 /** One connection, as far as it matters for using it again. */
 export class Connection {
   readonly socket: Socket;
@@ -69,6 +72,16 @@ export class Connection {
     return Math.max(
       this.#clock.monotonic() - this.#idleSinceMonotonic,
       this.#clock.now() - this.#idleSinceWall,
+    );
+  }
+
+  /** The peer's FIN or RST has arrived, and Node has not got round to reading it. */
+  get endedUnread(): boolean {
+    return (
+      this.#active === 0 &&
+      !this.multiplexed &&
+      this.idleMs >= justUsedMs &&
+      tcpFacts(this.socket)?.open === false
     );
   }
 

@@ -1,10 +1,11 @@
-import { Agent, Pool } from "undici";
+import { Agent, type errors, type Pool } from "undici";
 import type { ReuseFigures } from "./figures.js";
 import { ReuseCount } from "./figures.js";
 import { showFigures } from "./metrics.js";
 import { type KeepAliveOptions, keepAliveSettings, splitOptions } from "./options.js";
 import { Origins } from "./origin.js";
 import { type ClientOptions, ReusingClient, type Shared } from "./reusing-client.js";
+import { type Announce, ReusingPool } from "./reusing-pool.js";
 
 /** deadpeer's options, and all that undici's Agent takes but its own of keep-alive. */
 export type DispatcherOptions = KeepAliveOptions &
@@ -28,14 +29,14 @@ export class KeepAliveDispatcher extends Agent {
       count,
       dispatch: (request, attempt) => void this.dispatch(request, attempt),
     };
+    const announce: Announce = (event, origin, targets, error) =>
+      this.emit(event as "disconnect", origin, [this, ...targets], error as errors.UndiciError);
+    const client: Pool.Options["factory"] = (url: URL, given: object) =>
+      new ReusingClient(origins.of(url.origin), given as ClientOptions, shared);
     super({
       ...rest,
       factory: (url: string | URL, given: object) =>
-        new Pool(url, {
-          ...given,
-          factory: (origin: URL, client: object) =>
-            new ReusingClient(origins.of(origin.origin), client as ClientOptions, shared),
-        }),
+        new ReusingPool(url, { ...given, factory: client }, announce),
     });
     this.#count = count;
     this.#release =

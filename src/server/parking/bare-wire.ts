@@ -14,6 +14,8 @@ export class BareWire implements Wire {
   readonly reliable = true;
   readonly maxPayload = limits.dataPayload;
   readonly socket = null;
+  // Beats are answered over what follows it.
+  readonly crowded = false;
   readonly #shift: Shift;
   readonly #slot: number;
   #unsent: Buffer[] = [];

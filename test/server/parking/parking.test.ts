@@ -230,7 +230,7 @@ describe("a server that parks", { timeout: 60_000 }, () => {
     const { status, stdout, stderr } = runModule(
       `
       const { openSync, closeSync } = await import("node:fs");
-      const { HeartbeatServer } = await import(src + "server/index.js");
+      const { HeartbeatServer } = await import(src + "server/heartbeat-server.js");
       const { LongConnection } = await import(src + "client/index.js");
       const server = new HeartbeatServer({ parking: { after: "5ms" } });
       const { port } = await server.listen({ port: 0, host: "127.0.0.1" });

@@ -29,6 +29,7 @@ const clients = Array.from({ length: count }, (_, n) => from + n).map(
       actions,
       paceMs,
       goesDeaf: index % deafEvery === 0,
+      log: console.error,
     }),
 );
 

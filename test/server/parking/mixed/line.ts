@@ -5,8 +5,11 @@ import type { Hello, Message } from "../../../../src/heartbeat/protocol/message.
 import { StreamReader } from "../../../../src/heartbeat/protocol/stream-reader.js";
 import { plainHello } from "../../raw-client.js";
 
-/** So long a client waits for anything: whatever takes longer was lost. */
-const patienceMs = 180_000;
+/**
+ * So long a client waits for anything: whatever takes longer was lost. A server whose machine stands still again and again asks a deaf
+ * client anew each time.
+ */
+const patienceMs = 900_000;
 
 /** One connection of a client, which can write any part of a message and end in any way. */
 export class Line {
@@ -24,12 +27,16 @@ export class Line {
   #held: Buffer[] | null = null;
   #waiting: (() => void)[] = [];
   #problem: Error | null = null;
+  /** Of its end, as far as anybody has said. */
+  #why = "in order";
 
   /** @param take what is not a hello or an answer; told once for each chunk, with null, that it is through. */
   constructor(port: number, host: string, take: (message: Message | null) => void) {
     this.#take = take;
     this.socket = connect({ port, host, noDelay: true });
-    this.socket.on("error", () => {});
+    this.socket.on("error", ({ message }) => {
+      this.#why = message;
+    });
     this.socket.on("data", (chunk) => {
       try {
         this.#reader.push(chunk, (message) => this.#read(message));
@@ -55,7 +62,7 @@ export class Line {
     const giveUpAt = performance.now() + patienceMs;
     while (!holds()) {
       if (this.#problem !== null) throw this.#problem;
-      if (this.ended) throw new Error(`the connection ended before ${what}`);
+      if (this.ended) throw new Error(`the connection ended, ${this.#why}, before ${what}`);
       if (performance.now() > giveUpAt) throw new Error(`not within ${patienceMs} ms: ${what}`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, patienceMs);
@@ -106,6 +113,7 @@ export class Line {
   }
 
   #read(message: Message): void {
+    if (message.type === "bye") this.#why = `${message.reason}: ${message.text}`;
     if (message.type === "hello") this.hello = message;
     else if (message.type !== "answer") this.#take(message);
     else if (message.number === ++this.answers) this.#take(message);

@@ -9,11 +9,13 @@ type Said<Is extends Word["is"]> = Extract<Word, { readonly is: Is }>;
 /** One of a mixed load's processes, until it ends or is killed. */
 export class Program implements AsyncDisposable {
   readonly #child: ChildProcess;
+  readonly #file: string;
   readonly #said: Word[] = [];
   #wake: () => void = () => {};
 
   /** @param file beside this one. */
   constructor(file: string, args: readonly string[]) {
+    this.#file = file;
     this.#child = fork(fileURLToPath(new URL(file, import.meta.url)), [...args], {
       execArgv: ["--enable-source-maps"],
       serialization: "advanced",
@@ -37,11 +39,10 @@ export class Program implements AsyncDisposable {
   async next<Is extends Word["is"]>(is: Is): Promise<Said<Is>> {
     for (;;) {
       const failed = this.#said.find((word) => word.is === "failed");
-      if (failed !== undefined) throw new Error(`${this.#child.spawnargs.at(1)}: ${failed.problem}`);
+      if (failed !== undefined) throw new Error(`${this.#file}: ${failed.problem}`);
       const index = this.#said.findIndex((word) => word.is === is);
       if (index >= 0) return this.#said.splice(index, 1)[0] as Said<Is>;
-      if (this.#over)
-        throw new Error(`${this.#child.spawnargs.at(1)} ended with ${this.#child.exitCode} before "${is}"`);
+      if (this.#over) throw new Error(`${this.#file} ended with ${this.#child.exitCode} before "${is}"`);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

@@ -23,6 +23,7 @@ export interface Script {
   readonly paceMs: number;
   /** Once in its script it goes deaf, until the server gives it up. */
   readonly goesDeaf: boolean;
+  readonly log?: (line: string) => void;
 }
 
 /**
@@ -194,6 +195,7 @@ export class ScriptedClient {
       } catch (error) {
         if (!line.ended || tries === mostTries) throw error;
         this.retries++;
+        this.#script.log?.(`${this.#nonce}: ${(error as Error).message}`);
         await sleep(paceMs);
       }
     }
