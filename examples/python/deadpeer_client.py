@@ -16,6 +16,8 @@ import struct
 import time
 
 HELLO, BEAT, ANSWER, DATA, ACKNOWLEDGEMENT, BYE = 1, 2, 3, 4, 5, 6
+# What a body has at least; anything less cannot be read.
+LEAST = {HELLO: 28, BEAT: 16, ANSWER: 16, DATA: 8, ACKNOWLEDGEMENT: 8, BYE: 1}
 UNKNOWN_SESSION = 5
 LONGEST_BODY = 1_048_576 + 16
 REASONS = {
@@ -80,11 +82,11 @@ class Client:
         self.unanswered = 0
         self.sent = 0
         self.socket.sendall(frame(HELLO, self._own_hello()))
-        kind, body = self._next_frame(time.monotonic() + 10)
+        kind, body = self._next_frame(time.monotonic() + 10) or self._lost("no answer in time")
         if kind == BYE:
             self._bye(body)
         if kind != HELLO or body[:4] != b"DPHB":
-            raise ConnectionLost("the server does not speak this protocol")
+            self._lost("the server does not speak this protocol")
         self._hello(body)
 
     def _own_hello(self):
@@ -98,13 +100,16 @@ class Client:
         )
 
     def _hello(self, body):
+        self._check(HELLO, body)
         version, _interval, _deadline, self.max_payload, received = struct.unpack_from(">BIIIQ", body, 4)
         if version != 1:
-            raise ConnectionLost(f"the server speaks version {version}")
+            self._lost(f"the server speaks version {version}")
         at = 25
         fields = []
         for _ in range(3):
-            length = body[at]
+            length = body[at] if at < len(body) else len(body)
+            if at + 1 + length > len(body):
+                self._lost("a hello that ends too early")
             fields.append(body[at + 1 : at + 1 + length])
             at += 1 + length
         session, self.token, self.key = fields
@@ -183,7 +188,12 @@ class Client:
             if got is not None:
                 self._heard(*got)
 
+    def _check(self, kind, body):
+        if len(body) < LEAST.get(kind, 0):
+            self._lost("a message that is too short")
+
     def _heard(self, kind, body):
+        self._check(kind, body)
         self.heard = time.monotonic()
         self.unanswered = 0
         if kind in (BEAT, ANSWER):

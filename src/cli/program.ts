@@ -22,6 +22,7 @@ const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ["cleanup", async () => (await import("./cleanup.js")).cleanupCommand()],
   ["explain", async () => (await import("./explain.js")).explainCommand()],
   ["nat", async () => (await import("./nat.js")).natCommand()],
+  ["http", async () => (await import("./http.js")).httpCommand()],
   ["echo", async () => (await import("./echo.js")).echoCommand()],
   ["lab", async () => (await import("./lab.js")).labCommand()],
 ]);

@@ -14,6 +14,7 @@ import {
 import { encode } from "../heartbeat/protocol/encode.js";
 import type { Bye, Hello, Message } from "../heartbeat/protocol/message.js";
 import { DatagramWire } from "../heartbeat/session/datagram-wire.js";
+import { endInTime } from "../heartbeat/session/end-in-time.js";
 import { StreamWire } from "../heartbeat/session/stream-wire.js";
 import type { Wire, WireListener } from "../heartbeat/session/wire.js";
 import { type Timer, timersOf } from "../time/timers.js";
@@ -212,8 +213,10 @@ class DatagramAttempt extends Trial {
       this.#socket = socket;
       // An ICMP error ends an attempt, for there is nothing to lose; a session only dies of silence, for ICMP can be forged.
       socket.on("error", (problem) => this.fail(problem.message));
-      socket.connect(port, address, () => {
-        if (!this.over) ready(socket);
+      // No route, for instance: it is told here, and not by "error".
+      socket.connect(port, address, (problem?: Error) => {
+        if (problem != null) this.fail(problem.message);
+        else if (!this.over) ready(socket);
       });
     });
   }
@@ -272,8 +275,7 @@ class DatagramAttempt extends Trial {
     if (!this.finish()) return;
     this.#again?.close();
     met.guard?.close();
-    met.wire.end();
-    met.wire.socket?.setTimeout(2_000, () => met.wire.destroy());
+    endInTime(met.wire, this.host.settings.clock);
     this.host.met({ ...met, wire, guard: null });
   }
 

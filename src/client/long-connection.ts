@@ -6,11 +6,14 @@ import type { HeartbeatAdapter, Peer } from "../heartbeat/adapter.js";
 import { type Heartbeat, heartbeat } from "../heartbeat/heartbeat.js";
 import { IntervalLearner } from "../heartbeat/learner.js";
 import { progressOf } from "../heartbeat/progress.js";
-import type { Bye, Hello, Message } from "../heartbeat/protocol/message.js";
+import type { Beat, Bye, Data, Hello, Message } from "../heartbeat/protocol/message.js";
 import { limits, protocolVersion } from "../heartbeat/protocol/message.js";
-import { Delivery } from "../heartbeat/session/delivery.js";
+import { bytesOf } from "../heartbeat/session/bytes-of.js";
+import { Delivery, type Offence, unkept } from "../heartbeat/session/delivery.js";
 import type { SessionJournal } from "../heartbeat/session/journal.js";
+import { endInTime } from "../heartbeat/session/end-in-time.js";
 import type { Wire, WireListener } from "../heartbeat/session/wire.js";
+import { tell } from "../heartbeat/tell.js";
 import { type Timer, timersOf } from "../time/timers.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
 import { Backoff } from "./backoff.js";
@@ -63,8 +66,6 @@ export interface LongConnectionEvents {
 const keptAs = "client";
 /** Networks whose interval is remembered at a time. */
 const mostLearners = 16;
-/** So long the server may take to read a goodbye. */
-const lingerMs = 2_000;
 const none = new Uint8Array();
 
 /**
@@ -100,6 +101,8 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
   #met: Met | null = null;
   #heartbeat: Heartbeat | null = null;
   #peer: Peer | null = null;
+  /** A message is being handed over. */
+  #handing = false;
   #closing: Promise<void> | null = null;
   #whenClosed: (() => void) | null = null;
 
@@ -124,7 +127,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
       journal: this.#journal,
       ...(kept === undefined ? {} : { kept }),
       onData: (payload, sequence) => this.emit("data", payload, sequence),
-      onDropped: (payload) => this.emit("dropped", payload),
+      onDropped: (payload) => tell(this, "dropped", payload),
       onEmpty: () => this.#drained(),
     });
     this.#backoff = new Backoff({ firstMs, mostMs, random: Math.random });
@@ -169,7 +172,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
    * Sends a message, at once or when the server is back. The bytes are not copied: leave them as they are.
    *
    * @returns false if it was dropped (`drop-newest`).
-   * @throws DeadpeerError `queue-full`, `connection-closed`; `bad-option` for more than 1 MiB.
+   * @throws DeadpeerError `queue-full`, `connection-closed`; `bad-option` for more than 1 MiB, and what is neither text nor bytes.
    */
   send(payload: Uint8Array | string): boolean {
     if (this.#state === "closed" || this.#state === "closing")
@@ -179,12 +182,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
       );
     if (this.#state !== "online" && this.#options.whileAway === "refuse")
       throw new DeadpeerError("queue-full", "the server is away, and nothing is to be queued meanwhile");
-    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
-    if (bytes.length > limits.dataPayload)
-      throw new DeadpeerError(
-        "bad-option",
-        `a message of ${bytes.length} bytes is longer than the ${limits.dataPayload} allowed`,
-      );
+    const bytes = bytesOf(payload, limits.dataPayload);
     const queued = this.#delivery.push(bytes);
     this.#peer?.sent();
     return queued;
@@ -232,7 +230,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     if (from === to) return;
     if (!mayGo(from, to)) throw new RangeError(`a long connection does not go from ${from} to ${to}`);
     this.#state = to;
-    this.emit("state", to, from);
+    tell(this, "state", to, from);
   }
 
   // Connecting.
@@ -306,7 +304,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     if (this.#isOver()) return;
     this.#retryTimer.set(delayMs);
     this.#network?.wait(() => this.#connect());
-    this.emit("retry", { attempt: this.#backoff.attempts, delayMs, problem });
+    tell(this, "retry", { attempt: this.#backoff.attempts, delayMs, problem });
   }
 
   /** Asked after events: a listener may have closed it. */
@@ -331,21 +329,23 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
       return;
     }
     if (!resumed) this.#begin(Buffer.from(hello.session), Buffer.from(hello.token));
+    // A listener may have closed it, or the store have failed.
+    if (this.#met !== met) return;
     guard?.on("verdict", (verdict) => this.#lost(wire, verdict));
     this.#beat(met);
     this.#stableTimer.set(this.#settings.stableMs);
     if (this.#state !== "closing") this.#go("online");
     if (this.#met !== met) return;
-    this.emit("online", {
+    tell(this, "online", {
       session: Buffer.from(hello.session).toString("hex"),
       resumed,
       to: targetText(target),
     });
     if (this.#met !== met) return;
     this.#delivery.toldReceived();
-    const offence = this.#delivery.attach(wire, { received: hello.received, maxPayload: hello.maxPayload });
-    if (offence !== null) this.#broken(offence);
-    else if (this.#state === "closing" && this.#delivery.outbox.length === 0) this.#finish("done");
+    this.#offended(this.#delivery.attach(wire, { received: hello.received, maxPayload: hello.maxPayload }));
+    if (this.#met === met && this.#state === "closing" && this.#delivery.outbox.length === 0)
+      this.#finish("done");
   }
 
   #begin(id: Uint8Array, token: Uint8Array): void {
@@ -353,8 +353,15 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     this.#session = { id, token };
     this.#hadSession = true;
     this.#delivery.restart();
-    this.#journal?.named(Buffer.concat([id, token]));
-    if (forgotten) this.emit("forgotten");
+    try {
+      this.#journal?.named(Buffer.concat([id, token]));
+    } catch (error) {
+      // The next process would go on with another session than this one: the next connection begins one anew.
+      this.#session = null;
+      this.#offended(unkept(error));
+      return;
+    }
+    if (forgotten) tell(this, "forgotten");
   }
 
   #beat({ wire, network, hello }: Met): void {
@@ -380,7 +387,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     });
     // What the server promises in its hello is as good as in a beat.
     if (hello.sendEveryMs > 0) this.#peer?.beaten(none, hello.sendEveryMs);
-    this.#heartbeat.on("payload", (bytes) => this.emit("payload", bytes));
+    this.#heartbeat.on("payload", (bytes) => tell(this, "payload", bytes));
     this.#heartbeat.on("suspect", () => this.#suspect());
     this.#heartbeat.on("verdict", (verdict) => {
       if (!wire.reliable) wire.send({ type: "bye", reason: "given-up", text: "" });
@@ -390,7 +397,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
 
   /** A beat was missed. If this host has lost the connection's own address, nothing can arrive any more: no need to wait. */
   #suspect(): void {
-    this.emit("suspect");
+    tell(this, "suspect");
     const met = this.#met;
     if (met === null || this.#network === null || !isGone(met.wire.socket?.localAddress)) return;
     const { silentMs = 0, unanswered = 0 } = this.#heartbeat ?? {};
@@ -421,13 +428,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     if (wire === undefined || peer === null) return;
     switch (message.type) {
       case "beat":
-        wire.send({
-          type: "answer",
-          number: message.number,
-          sendEveryMs: this.#heartbeat?.settings.sendEveryMs ?? 0,
-          payload: peer.beaten(message.payload, message.sendEveryMs),
-          received: this.#delivery.toldReceived(),
-        });
+        this.#answer(message, wire, peer);
         this.#acknowledged(message.received);
         break;
       case "answer":
@@ -436,7 +437,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
         break;
       case "data":
         peer.heard();
-        this.#offended(this.#delivery.data(message.sequence, message.payload));
+        this.#handed(message);
         break;
       case "acknowledgement":
         peer.heard();
@@ -451,37 +452,60 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     }
   }
 
+  #answer(beat: Beat, wire: Wire, peer: Peer): void {
+    const payload = peer.beaten(beat.payload, beat.sendEveryMs);
+    if (wire.crowded) return;
+    wire.send({
+      type: "answer",
+      number: beat.number,
+      sendEveryMs: this.#heartbeat?.settings.sendEveryMs ?? 0,
+      payload,
+      received: this.#delivery.toldReceived(),
+    });
+  }
+
+  #handed({ sequence, payload }: Data): void {
+    this.#handing = true;
+    try {
+      this.#offended(this.#delivery.data(sequence, payload));
+    } finally {
+      this.#handing = false;
+      if (this.#isOver()) this.#closeStore();
+    }
+  }
+
   #acknowledged(received: number): void {
     this.#offended(this.#delivery.acknowledged(received));
   }
 
-  #offended(offence: string | null): void {
-    if (offence !== null) this.#broken(offence);
+  #offended(offence: Offence | null): void {
+    if (offence === null) return;
+    if (offence.by === "peer") this.#broken(offence.text);
+    else this.#partWith("evicted", offence.text);
   }
 
   // The end of a connection.
 
   /** The server broke the protocol. */
   #broken(problem: string): void {
+    this.#partWith("protocol-error", problem, `the server broke the protocol: ${problem}`);
+  }
+
+  /** This side will not go on with the connection, and says why. */
+  #partWith(reason: Bye["reason"], text: string, policy = text): void {
     const met = this.#met;
     if (met === null) return;
-    met.wire.send({ type: "bye", reason: "protocol-error", text: problem.slice(0, 200) });
-    this.#lost(
-      met.wire,
-      judge({
-        at: this.#settings.clock.now(),
-        closedBy: "policy",
-        policy: `the server broke the protocol: ${problem}`,
-      }),
-      "end",
-    );
+    met.wire.send({ type: "bye", reason, text: text.slice(0, 200) });
+    this.#lost(met.wire, judge({ at: this.#settings.clock.now(), closedBy: "policy", policy }), "end");
   }
 
   #goodbye(bye: Bye): void {
     const verdict = judge({ at: this.#settings.clock.now(), peerFin: true });
     this.#release("end");
-    if (this.#afterBye(bye)) return;
-    this.emit("offline", verdict);
+    // A server that has just accepted the session, and does not know it any more, is not asked again at once.
+    if (bye.reason === "unknown-session") this.#session = null;
+    else if (this.#afterBye(bye)) return;
+    tell(this, "offline", verdict);
     this.#comeBack(`the server said ${bye.reason}${bye.text === "" ? "" : `: ${bye.text}`}`);
   }
 
@@ -506,7 +530,7 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
   #lost(wire: Wire, verdict: Verdict, how: "destroy" | "end" = "destroy"): void {
     if (this.#met?.wire !== wire) return;
     this.#release(how, !["closed", "local", "evicted"].includes(verdict.state));
-    this.emit("offline", verdict);
+    tell(this, "offline", verdict);
     if (!this.#isOver()) this.#comeBack(verdict.sentence);
   }
 
@@ -527,9 +551,19 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     this.#delivery.detach();
     met.guard?.close();
     if (how === "destroy") met.wire.destroy();
-    else {
-      met.wire.end();
-      met.wire.socket?.setTimeout(lingerMs, () => met.wire.destroy());
+    else endInTime(met.wire, this.#settings.clock);
+  }
+
+  #closeStore(): void {
+    this.#kept(() => this.#options.store?.close());
+  }
+
+  /** What the store throws at the very end. */
+  #kept(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      process.emitWarning(unkept(error).text, "DeadpeerWarning");
     }
   }
 
@@ -548,10 +582,11 @@ export class LongConnection extends EventEmitter<LongConnectionEvents> implement
     this.#forgetStandstill();
     this.#network?.close();
     if (this.#options.signal !== undefined) forgetOnAbort(this.#options.signal, this.#onAbort);
-    if (goodbye === "done") this.#journal?.ended();
-    this.#options.store?.close();
+    if (goodbye === "done") this.#kept(() => this.#journal?.ended());
+    // What is just being handed over is written down first: `leave` may be called for that very message.
+    if (!this.#handing) this.#closeStore();
     this.#go("closed");
-    this.emit("closed", error);
+    tell(this, "closed", error);
     this.#whenClosed?.();
   }
 }

@@ -1,12 +1,13 @@
-import type { ConnectionOptions } from "node:tls";
+import { type ConnectionOptions, createSecureContext } from "node:tls";
 import { DeadpeerError } from "../errors.js";
 import type { Wanted as WantedSettings } from "../guard/settings.js";
 import { type BeatSettings } from "../heartbeat/engine/engine.js";
 import { beatSettings, type Wanted } from "../heartbeat/engine/settings.js";
-import type { LearnerOptions } from "../heartbeat/learner.js";
+import { type LearnerOptions, learnerTimes } from "../heartbeat/learner.js";
 import { limits } from "../heartbeat/protocol/message.js";
 import type { SessionStore } from "../heartbeat/session/journal.js";
 import { type QueueBounds, queueBounds } from "../heartbeat/session/outbox.js";
+import type { Transport } from "../heartbeat/session/wire.js";
 import { systemClock } from "../kernel/clock.js";
 import { durationMs } from "../plan/duration.js";
 import type { TimerClock } from "../time/clock.js";
@@ -67,6 +68,15 @@ export interface ClientSettings {
   readonly clock: TimerClock;
 }
 
+/** Certificates and the like are read when it connects; what is wrong with them is to be told at once. */
+function checkTls(tls: ConnectionOptions): void {
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    throw new DeadpeerError("bad-option", `tls: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /** @throws DeadpeerError `bad-option`, `bad-address`, `bad-duration`. */
 export function clientSettings(options: LongConnectionOptions): ClientSettings {
   const { backoff = {}, key, greetAt } = options;
@@ -76,8 +86,27 @@ export function clientSettings(options: LongConnectionOptions): ClientSettings {
   const greet = greetAt === undefined ? null : targetsFrom(greetAt)[0];
   if (greet?.transport === "udp")
     throw new DeadpeerError("bad-option", "greetAt: a key comes over tcp:// or tls://");
-  if (targets.some(({ transport }) => transport === "udp") && key === undefined && greet === null)
+  const over = (transport: Transport): boolean =>
+    targets.some((target) => target.transport === transport) || greet?.transport === transport;
+  if (key !== undefined && greet !== null)
+    throw new DeadpeerError(
+      "bad-option",
+      "key and greetAt: give one; with greetAt the key comes from the server",
+    );
+  if (options.tls !== undefined) {
+    // Whoever gives certificates does not mean to go without them.
+    if (!over("tls")) throw new DeadpeerError("bad-option", "tls: none of the addresses is tls://");
+    checkTls(options.tls);
+  }
+  if (over("udp") && key === undefined && greet === null)
     throw new DeadpeerError("bad-option", "udp:// needs a key of 32 bytes, or greetAt, where one comes from");
+  const connectMs = durationMs(options.connectTimeout ?? "10s", "connectTimeout");
+  if (connectMs === 0)
+    throw new DeadpeerError(
+      "bad-option",
+      "connectTimeout: 0 leaves no time to connect; give 10s, for example",
+    );
+  if (options.adaptive !== undefined) learnerTimes(options.adaptive);
   return {
     targets,
     greetAt: greet,
@@ -86,7 +115,7 @@ export function clientSettings(options: LongConnectionOptions): ClientSettings {
     firstMs: durationMs(backoff.first ?? "500ms", "backoff.first"),
     mostMs: durationMs(backoff.most ?? "1m", "backoff.most"),
     stableMs: durationMs(backoff.stableAfter ?? "30s", "backoff.stableAfter"),
-    connectMs: durationMs(options.connectTimeout ?? "10s", "connectTimeout"),
+    connectMs,
     clock: options.clock ?? systemClock,
   };
 }

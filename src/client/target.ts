@@ -32,13 +32,27 @@ export function parseTarget(text: string): Target {
   return { transport: transport as Transport, host, port: Number(port) };
 }
 
+/** @throws DeadpeerError `bad-address`. */
 export function targetsFrom(
   to: string | Target | readonly (string | Target)[],
 ): readonly [Target, ...Target[]] {
-  const given = typeof to === "string" || "host" in to ? [to] : to;
-  const [first, ...more] = given.map((target) => (typeof target === "string" ? parseTarget(target) : target));
+  const given: readonly (string | Target)[] = Array.isArray(to) ? to : [to];
+  const [first, ...more] = given.map((target) =>
+    typeof target === "string" ? parseTarget(target) : checked(target),
+  );
   if (first === undefined) throw new DeadpeerError("bad-address", "no address of a server was given");
   return [first, ...more];
+}
+
+/** For callers without a type checker, too. */
+function checked(target: Target | undefined): Target {
+  const { transport = "", host = "", port = 0 } = target ?? {};
+  if (!transports.has(transport) || host === "" || !isPort(port))
+    throw new DeadpeerError(
+      "bad-address",
+      `transport "${transport}", host "${host}", port ${port} are not the address of a server; write "tls://host:port", for example`,
+    );
+  return { transport: transport as Transport, host, port };
 }
 
 export function targetText({ transport, host, port }: Target): string {

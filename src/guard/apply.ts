@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { DeadpeerError } from "../errors.js";
 import { libcProblem } from "../kernel/libc.js";
-import { readSettings, writeSettings } from "../kernel/socket-options.js";
+import { readSettings, switchProbesOff, writeSettings } from "../kernel/socket-options.js";
 import type { KeepaliveSettings, Settings } from "../plan/settings.js";
 import { baseFd } from "./inner-socket.js";
 
@@ -44,12 +44,8 @@ export function applyByFd(fd: number, settings: Settings): Applied {
  * on sockets that inherited them from their listener.
  */
 export function stopProbes(socket: Socket): void {
-  try {
-    if (libcProblem() === null) writeSettings(baseFd(socket), { keepalive: null });
-    else socket.setKeepAlive(false);
-  } catch {
-    // Closed meanwhile.
-  }
+  if (libcProblem() === null) switchProbesOff(baseFd(socket));
+  else socket.setKeepAlive(false);
 }
 
 const nothing: Applied["missing"] = [];

@@ -11,8 +11,19 @@ type Listened = Socket & { [listenerOf]?: DestroyListener };
 
 /** The same as a guard does, for whoever has many sockets and an object for each anyway: one function for all, and no emitter. */
 export function beforeDestroy(socket: Socket, listener: DestroyListener): void {
-  (socket as Listened)[listenerOf] = listener;
-  socket._destroy = destroyTelling;
+  const first = (socket as Listened)[listenerOf];
+  (socket as Listened)[listenerOf] = first === undefined ? listener : inTurn(first, listener);
+  if (first === undefined) socket._destroy = destroyTelling;
+}
+
+/** A socket that is held by a governor may be a heartbeat session's as well. */
+function inTurn(first: DestroyListener, second: DestroyListener): DestroyListener {
+  return {
+    socketDestroyed(error) {
+      first.socketDestroyed(error);
+      second.socketDestroyed(error);
+    },
+  };
 }
 
 function destroyTelling(this: Listened, error: Error | null, done: (error?: Error | null) => void): void {

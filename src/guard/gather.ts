@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { libcProblem } from "../kernel/libc.js";
+import { pendingError } from "../kernel/pending-error.js";
 import { readTcpInfo } from "../kernel/tcp-info.js";
 import { detectionTimes } from "../plan/model.js";
 import type { Settings } from "../plan/settings.js";
@@ -29,12 +30,16 @@ export function gatherEvidence(socket: Socket, error: Error | null, known: Known
   const fd = baseFd(socket);
   const figures = figuresOf(fd);
   const { connecting } = known;
-  const errno = ownErrno(error, connecting, figures);
+  const untold = error === null ? untoldErrno(socket, fd, figures) : null;
+  const errno = untold ?? ownErrno(error, connecting, figures);
   const settings = (errno === null ? null : heldSettings(fd)) ?? known.settings;
   return {
     at: known.at,
     errno,
-    peerFin: known.peerEndedFirst || figures?.state === "CLOSE_WAIT" || figures?.state === "LAST_ACK",
+    peerFin:
+      (known.peerEndedFirst && untold === null) ||
+      figures?.state === "CLOSE_WAIT" ||
+      figures?.state === "LAST_ACK",
     closedBy: endedElsewhere(socket, errno, figures, connecting) ? null : "program",
     programError: errno === null && error !== null ? nameOf(error) : null,
     connecting,
@@ -81,6 +86,17 @@ function ownErrno(error: unknown, connecting: boolean, figures: TcpFigures | nul
   if (typeof code !== "string" || typeof errno !== "number" || syscall === undefined) return null;
   if (!(connecting ? connectCalls : transferCalls).has(syscall)) return null;
   return connecting || figures === null || figures.state === "CLOSE" ? code : null;
+}
+
+/**
+ * What ended the connection where Node was told only that it is at its end: libuv makes that of data and an error that arrive
+ * together (uv__stream_io, POLLHUP after a read that did not fill its buffer). The error is then still with the kernel.
+ */
+function untoldErrno(socket: Socket, fd: number, figures: TcpFigures | null): string | null {
+  if (figures?.state !== "CLOSE" || !socket.readableEnded) return null;
+  const errno = pendingError(fd);
+  // tcp_reset gives this where the peer's end had come before: then that is what was read.
+  return errno === "EPIPE" ? null : errno;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { Socket } from "node:net";
+import { type Server, Socket } from "node:net";
 import { DeadpeerError } from "../errors.js";
 
 /** libuv's handle behind a socket, as far as it matters here; Node shares it with every add-on that asks for `_handle`. */
@@ -84,4 +84,9 @@ function isTcp(handle: { readonly getpeername?: unknown }): boolean {
 /** The descriptor of a socket; -1 while or once it has none. */
 export function baseFd(socket: Socket): number {
   return baseHandle(socket)?.fd ?? -1;
+}
+
+/** The descriptor at which a server listens; -1: there is none here, as in a cluster's worker that is dealt its connections. */
+export function listeningFd(server: Server): number {
+  return (server as unknown as WithHandle)._handle?.fd ?? -1;
 }

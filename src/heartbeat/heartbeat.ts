@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import { DeadpeerError } from "../errors.js";
+import { closeOnAbort, forgetOnAbort } from "../guard/closing.js";
 import { figuresOf } from "../guard/gather.js";
 import { guardOn } from "../guard/guard.js";
 import { baseFd } from "../guard/inner-socket.js";
@@ -15,6 +16,7 @@ import { beatSettings, patientWith, type Wanted } from "./engine/settings.js";
 import type { IntervalLearner } from "./learner.js";
 import { Outstanding } from "./outstanding.js";
 import { payloadOf } from "./payload.js";
+import { attempt, tell } from "./tell.js";
 
 export interface HeartbeatOptions {
   /** What this side's application has to say with each beat and answer, where the protocol carries it: up to 64 KiB. */
@@ -104,7 +106,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
       if (attached) detach();
       attached = false;
     };
-    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (options.signal !== undefined) closeOnAbort(options.signal, this);
     this.#schedule();
   }
 
@@ -156,15 +158,13 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
     this.#doubtTimer?.close();
     this.#forgetStandstill();
     this.#detach();
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    this.emit("end");
+    if (this.#options.signal !== undefined) forgetOnAbort(this.#options.signal, this);
+    tell(this, "end");
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
-
-  readonly #onAbort = (): void => this.close();
 
   #peer(): Peer {
     return {
@@ -177,7 +177,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
         if (rttUs !== null) this.#roundTrip.add(rttUs);
         if (answered?.silenceMs != null) this.#options.learner?.survived(answered.silenceMs);
         this.#heard();
-        this.emit("answer", rttUs);
+        tell(this, "answer", rttUs);
         this.#hand(payload);
       },
       beaten: (payload, sendEveryMs) => {
@@ -206,7 +206,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
     this.#adopt();
     this.#schedule();
     this.#expectDoubt();
-    if (recovered) this.emit("recovered");
+    if (recovered) tell(this, "recovered");
   }
 
   #sent(): void {
@@ -216,7 +216,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
   }
 
   #hand(payload: Uint8Array | undefined): void {
-    if (payload !== undefined && payload.length > 0 && !this.#closed) this.emit("payload", payload);
+    if (payload !== undefined && payload.length > 0 && !this.#closed) tell(this, "payload", payload);
   }
 
   /** The peer sends something at least this often from now on. */
@@ -256,7 +256,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
 
   #look(): void {
     if (this.#closed) return;
-    if (this.#adapter.progressed?.() === true) this.#heard();
+    if (attempt(() => this.#adapter.progressed?.(), false) === true) this.#heard();
     const nowMs = this.#clock.monotonic();
     for (
       let action = this.#engine.check(nowMs);
@@ -264,7 +264,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
       action = this.#engine.check(nowMs)
     ) {
       if (action === "beat") this.#beat(nowMs);
-      else if (action === "suspect") this.emit("suspect");
+      else if (action === "suspect") tell(this, "suspect");
       else this.#dead(nowMs);
     }
     this.#schedule();
@@ -282,7 +282,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
     } catch {
       // A connection that takes nothing any more says so itself; if it does not, this beat is one more without an answer.
     }
-    this.emit("beat", number);
+    tell(this, "beat", number);
   }
 
   #payload(): Uint8Array {
@@ -309,8 +309,8 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
     const verdict = this.#verdict;
     // Nothing of the connection is heard any more, its closing least of all.
     this.#detach();
-    this.#adapter.close(verdict);
-    this.emit("verdict", verdict);
+    attempt(() => this.#adapter.close(verdict), undefined);
+    tell(this, "verdict", verdict);
     this.close();
   }
 
@@ -343,7 +343,7 @@ export class Heartbeat extends EventEmitter<HeartbeatEvents> implements Disposab
     const level = this.phi;
     if (this.#closed || this.#doubted || level < (this.#options.phiLevel ?? 0)) return;
     this.#doubted = true;
-    this.emit("doubt", level);
+    tell(this, "doubt", level);
   }
 }
 

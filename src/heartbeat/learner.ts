@@ -3,6 +3,8 @@ import { DeadpeerError } from "../errors.js";
 import { systemClock } from "../kernel/clock.js";
 import type { Clock } from "../time/clock.js";
 import { AdaptiveInterval, type LearnedInterval } from "./engine/adaptive.js";
+import { longestMs } from "./protocol/message.js";
+import { attempt } from "./tell.js";
 import { IntervalFile, type IntervalStore } from "./interval-file.js";
 
 export interface LearnerOptions {
@@ -20,6 +22,30 @@ export interface LearnerOptions {
 
 /** A round trip seldom takes longer. */
 const tidyMs = 1_000;
+
+/** @throws DeadpeerError `bad-option`, `bad-duration`. */
+export function learnerTimes({
+  floor,
+  ceiling,
+  resolution = 2_500,
+}: Pick<LearnerOptions, "floor" | "ceiling" | "resolution">): {
+  floorMs: number;
+  ceilingMs: number;
+  resolutionMs: number;
+} {
+  const floorMs = durationMs(floor, "floor");
+  const ceilingMs = durationMs(ceiling, "ceiling");
+  if (floorMs === 0) throw new DeadpeerError("bad-option", "floor: 0 is no interval; give more than 0");
+  if (ceilingMs < floorMs)
+    throw new DeadpeerError("bad-option", `ceiling: ${ceilingMs} ms is below the floor of ${floorMs} ms`);
+  // Beside the round trip that is promised with it.
+  if (ceilingMs > longestMs - tidyMs)
+    throw new DeadpeerError(
+      "bad-option",
+      `ceiling: ${ceilingMs} ms is more than the ${longestMs} ms that can be told a peer`,
+    );
+  return { floorMs, ceilingMs, resolutionMs: durationMs(resolution, "resolution") };
+}
 
 /**
  * The interval that one network bears, learned over many connections: give the same learner to each of them.
@@ -40,20 +66,12 @@ export class IntervalLearner {
     { floor, ceiling, network, resolution = 2_500, store }: LearnerOptions,
     clock: Clock = systemClock,
   ) {
-    const floorMs = durationMs(floor, "floor");
-    const ceilingMs = durationMs(ceiling, "ceiling");
-    if (!(floorMs > 0 && ceilingMs >= floorMs))
-      throw new DeadpeerError(
-        "bad-option",
-        `ceiling: ${ceilingMs} ms is below the floor of ${floorMs} ms, or the floor is not above 0`,
-      );
+    const times = learnerTimes({ floor, ceiling, resolution });
     this.network = network;
     this.#store = store ?? IntervalFile.ofUser();
     this.#clock = clock;
     this.#adaptive = new AdaptiveInterval({
-      floorMs,
-      ceilingMs,
-      resolutionMs: durationMs(resolution, "resolution"),
+      ...times,
       known: this.#store.load(network),
       now: clock.now(),
     });
@@ -99,6 +117,6 @@ export class IntervalLearner {
     const now = `${learned.goodMs} ${learned.badMs} ${Math.floor(learned.at / 86_400_000)}`;
     if (now === this.#kept) return;
     this.#kept = now;
-    this.#store.save(this.network, learned);
+    attempt(() => this.#store.save(this.network, learned), undefined);
   }
 }

@@ -1,5 +1,6 @@
 import { DeadpeerError } from "../errors.js";
 import { limits } from "./protocol/message.js";
+import { throwApart } from "./tell.js";
 
 const nothing = new Uint8Array();
 
@@ -20,9 +21,7 @@ export function payloadOf(say: (() => Uint8Array | string) | null | undefined): 
       `payload: ${bytes.length} bytes; a beat carries ${limits.beatPayload} at most, send more as a message`,
     );
   } catch (error) {
-    process.nextTick(() => {
-      throw error;
-    });
+    throwApart(error);
     return nothing;
   }
 }

@@ -41,6 +41,7 @@ export const NETLINK_SOCK_DIAG = 4;
 
 /** include/uapi/asm-generic/socket.h. */
 export const SOL_SOCKET = 1;
+export const SO_ERROR = 4;
 export const SO_KEEPALIVE = 9;
 /** Linux 4.12. A number that no other socket has while the machine runs; sock_diag shows the same. */
 export const SO_COOKIE = 57;
@@ -49,6 +50,7 @@ export const SO_COOKIE = 57;
 export const IPPROTO_TCP = 6;
 
 /** include/uapi/linux/tcp.h. */
+export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
 export const TCP_KEEPINTVL = 5;
 export const TCP_KEEPCNT = 6;

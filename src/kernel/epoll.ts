@@ -8,11 +8,20 @@ export const readiness = { readable: 0x1, error: 0x8, hangUp: 0x10, peerEnded: 0
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
+const EPOLL_CTL_MOD = 3;
+const EPOLLONESHOT = 0x40000000;
+/** Linux 4.5: of several sets that hold the same, one is told, and not all. */
+const EPOLLEXCLUSIVE = 0x10000000;
+const usual = readiness.readable | readiness.peerEnded;
 
 /** struct epoll_event is packed on x86-64 alone. */
 export const eventLayout =
   process.arch === "x64" ? { bytes: 12, low: 1, high: 2 } : { bytes: 16, low: 2, high: 3 };
 const words = eventLayout.bytes / 4;
+const controlNames: Readonly<Record<number, string>> = {
+  [EPOLL_CTL_ADD]: "epoll_ctl(ADD)",
+  [EPOLL_CTL_MOD]: "epoll_ctl(MOD)",
+};
 
 /**
  * An epoll set, empty.
@@ -51,10 +60,32 @@ export class Epoll {
 
   /** Tells of what can be read, of the peer's end and of errors, for as long as they last. @throws DeadpeerError `syscall-failed`. */
   add(fd: number, low: number, high: number): void {
-    this.#change[0] = readiness.readable | readiness.peerEnded;
+    this.#control(EPOLL_CTL_ADD, fd, usual, low, high);
+  }
+
+  /** As `add`, but tells once, and then stays silent until `again`. @throws DeadpeerError `syscall-failed`. */
+  addOnce(fd: number, low: number, high: number): void {
+    this.#control(EPOLL_CTL_ADD, fd, usual | EPOLLONESHOT, low, high);
+  }
+
+  /** What `addOnce` added is watched as by `add` from now on. @throws DeadpeerError `syscall-failed`. */
+  again(fd: number, low: number, high: number): void {
+    this.#control(EPOLL_CTL_MOD, fd, usual, low, high);
+  }
+
+  /** A listening socket that other sets hold, too: who is told is not all of them. @throws DeadpeerError `syscall-failed`. */
+  addShared(fd: number, low: number, high: number): void {
+    this.#control(EPOLL_CTL_ADD, fd, readiness.readable | EPOLLEXCLUSIVE, low, high);
+  }
+
+  #control(operation: number, fd: number, what: number, low: number, high: number): void {
+    this.#change[0] = what;
     this.#change[eventLayout.low] = low;
     this.#change[eventLayout.high] = high;
-    check(libc().epoll_ctl(this.#fd, EPOLL_CTL_ADD, fd, this.#changeBytes), "epoll_ctl(ADD)");
+    check(
+      libc().epoll_ctl(this.#fd, operation, fd, this.#changeBytes),
+      controlNames[operation] ?? "epoll_ctl",
+    );
   }
 
   /** @returns false: it was not in the set. The kernel takes out what is closed for good. */

@@ -12,6 +12,7 @@ export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Buffer, length: number): number;
   getsockname(fd: number, address: Buffer, length: Buffer): number;
+  accept4(fd: number, address: Buffer, length: Buffer, flags: number): number;
   sendto(
     fd: number,
     data: Buffer,
@@ -97,6 +98,7 @@ function load(): Loaded | DeadpeerError {
         socket: lib.func("int socket(int, int, int)"),
         bind: lib.func("int bind(int, const void *, uint32_t)"),
         getsockname: lib.func("int getsockname(int, void *, void *)"),
+        accept4: lib.func("int accept4(int, void *, void *, int)"),
         sendto: lib.func("long sendto(int, const void *, size_t, int, const void *, uint32_t)"),
         recv: lib.func("long recv(int, void *, size_t, int)"),
         send: lib.func("long send(int, const void *, size_t, int)"),

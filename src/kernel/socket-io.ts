@@ -1,4 +1,4 @@
-import { lastErrno, libc } from "./libc.js";
+import { check, lastErrno, libc } from "./libc.js";
 
 /** include/linux/socket.h: MSG_DONTWAIT, and with it MSG_NOSIGNAL. */
 const MSG_DONTWAIT = 0x40;
@@ -36,4 +36,9 @@ export function transmit(fd: number, from: Buffer, length: number): number {
 export function duplicate(fd: number): number {
   const second = libc().fcntl(fd, F_DUPFD_CLOEXEC, 3);
   return second < 0 ? -lastErrno() : second;
+}
+
+/** Closes a descriptor. @throws DeadpeerError `syscall-failed` for one that is not open. */
+export function closeFd(fd: number): void {
+  check(libc().close(fd), "close");
 }

@@ -191,6 +191,18 @@ export function writeSettings(fd: number, change: SocketSettingsChange, sign?: n
   }
 }
 
+/**
+ * Has TCP send no more probes: SO_KEEPALIVE alone, in one system call, for servers that do it with each connection. A descriptor that
+ * is closed already is left alone.
+ *
+ * @throws DeadpeerError as libcProblem.
+ * @example switchProbesOff(fd);
+ */
+export function switchProbesOff(fd: number): void {
+  // The kernel refuses it of no socket (sk_setsockopt).
+  setFrom(fd, keepalive, 0);
+}
+
 /** Converts to the kernel's unit and refuses what it would refuse or cut off. */
 function inUnits(option: SocketOption, wanted: number): number {
   const units = wanted / (option.unitMs ?? 1);

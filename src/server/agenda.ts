@@ -1,5 +1,6 @@
 import type { TimerClock } from "../time/clock.js";
 import { Deadlines } from "../time/deadlines.js";
+import type { TimerWheelOptions } from "../time/timer-wheel.js";
 
 /** Something that has a deadline now and then. */
 export interface Due {
@@ -15,9 +16,14 @@ export class Agenda {
   readonly #entries: (Due | null)[] = [];
   readonly #free: number[] = [];
 
-  constructor(clock: TimerClock, onStandstill: (lateMs: number) => void) {
+  constructor(
+    clock: TimerClock,
+    onStandstill: (lateMs: number) => void,
+    wheel: Pick<TimerWheelOptions, "tickMs" | "slots"> = {},
+  ) {
     this.#clock = clock;
     this.#deadlines = new Deadlines({
+      ...wheel,
       clock,
       onDue: (place) => this.#entries[place]?.due(clock.monotonic()),
       onStandstill,

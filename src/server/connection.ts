@@ -2,10 +2,10 @@ import type { Socket } from "node:net";
 import { baseFd } from "../guard/inner-socket.js";
 import { beforeDestroy, type DestroyListener } from "../guard/before-destroy.js";
 import type { Hello, Message } from "../heartbeat/protocol/message.js";
+import { lingerMs } from "../heartbeat/session/end-in-time.js";
 import { type StreamListener, StreamWire } from "../heartbeat/session/stream-wire.js";
-import { duplicate } from "../kernel/socket-io.js";
+import { closeFd, duplicate } from "../kernel/socket-io.js";
 import type { Lot } from "./parking/lot.js";
-import { closeParked } from "./parking/shift.js";
 import type { Agenda, Due } from "./agenda.js";
 import type { HostedSession } from "./session.js";
 
@@ -21,9 +21,6 @@ export interface ConnectionHost {
   closed(connection: Connection): void;
 }
 
-/** So long a goodbye may take to be read. */
-export const lingerMs = 2_000;
-
 const connectionOf = Symbol("deadpeer connection");
 type ConnectedSocket = Socket & { [connectionOf]?: Connection };
 
@@ -32,6 +29,8 @@ export class Connection implements StreamListener, DestroyListener, Due {
   place = -1;
   /** Nobody else knows of its socket. */
   parkable = false;
+  /** Among those that have not said hello. */
+  counted = false;
   readonly wire: StreamWire;
   readonly socket: Socket;
   readonly #host: ConnectionHost;
@@ -102,7 +101,7 @@ export class Connection implements StreamListener, DestroyListener, Due {
     const fd = duplicate(baseFd(this.socket));
     if (fd < 0) return;
     if (!this.#session.park(lot, fd)) {
-      closeParked(fd);
+      closeFd(fd);
       return;
     }
     this.#session = null;

@@ -23,11 +23,11 @@ export interface DoorHost {
   readonly settings: ServerSettings;
   session(id: string): HostedSession | undefined;
   problemOf(hello: Hello): [ByeReason, string] | null;
-  refused(remote: string, problem: string): void;
+  refused(remote: Remote, problem: string): void;
   /** The id of the session that a hello is for, new or known, and our hello to it. */
   hello(hello: Hello, key: Uint8Array): { id: string; answer: Hello };
-  /** The client has shown that it is here now. @returns its session, or what is wrong with its hello. */
-  arrived(id: string, wire: DatagramWire, hello: Hello, remote: Remote): HostedSession | string;
+  /** The client has shown that it is here now. @returns its session, or why it cannot be. */
+  arrived(id: string, wire: DatagramWire, hello: Hello, remote: Remote): HostedSession | [ByeReason, string];
 }
 
 /** A client over datagrams, known by its key. */
@@ -39,15 +39,21 @@ interface Client {
   pending: { readonly hello: Hello; readonly drawn: string } | null;
 }
 
+/** Keys under which one session may come back at a time: each datagram of a stranger is held against all of them. */
+const mostExpected = 8;
+
 /** Datagrams of clients come in here, and go to their sessions; those of strangers go nowhere. */
 export class DatagramDoor implements Due {
   place = -1;
   readonly #host: DoorHost;
   #socket: DatagramSocket | null = null;
   #configured: Uint8Array | null = null;
-  /** By the session's id: the client that is connected so, and the one that may come so. */
+  /**
+   * By the session's id: the client that is connected so, and those that may come so. Several, because all but one may be answers to
+   * hellos that somebody has recorded and sends again.
+   */
   readonly #clients = new Map<string, Client>();
-  readonly #expected = new Map<string, Client>();
+  readonly #expected = new Map<string, readonly Client[]>();
   /** Answers to hellos that have not been followed yet, by what the client has drawn. */
   readonly #answers = new Map<
     string,
@@ -77,7 +83,7 @@ export class DatagramDoor implements Due {
   keyFor(session: HostedSession): Uint8Array {
     if (this.#socket === null) return new Uint8Array();
     const key = randomBytes(limits.key);
-    this.#expected.set(session.id, this.#client(session.id, session, key, null, { address: "", port: 0 }));
+    this.#expect(session.id, this.#client(session.id, session, key, null, { address: "", port: 0 }));
     return key;
   }
 
@@ -94,8 +100,9 @@ export class DatagramDoor implements Due {
         return;
       }
       this.#answers.delete(drawn);
-      const expected = this.#expected.get(id);
-      if (expected?.pending?.drawn === drawn) this.#expected.delete(id);
+      const left = (this.#expected.get(id) ?? []).filter(({ pending }) => pending?.drawn !== drawn);
+      if (left.length === 0) this.#expected.delete(id);
+      else this.#expected.set(id, left);
     }
   }
 
@@ -107,7 +114,8 @@ export class DatagramDoor implements Due {
     const client = this.#clients.get(id);
     if (client?.wire.receive(datagram, () => this.#moved(client, remote)) === true) return;
     const expected = this.#expected.get(id);
-    if (expected !== undefined) expected.wire.receive(datagram, () => this.#arrived(id, expected, remote));
+    if (expected !== undefined)
+      expected.some((one) => one.wire.receive(datagram, () => this.#arrived(id, one, remote)));
     else if (this.#configured !== null && client === undefined)
       this.#greet(datagram, id, envelope.sequence, remote);
   }
@@ -133,11 +141,11 @@ export class DatagramDoor implements Due {
     }
     this.#answers.delete(pending.drawn);
     const arrived = this.#host.arrived(id, client.wire, pending.hello, remote);
-    if (typeof arrived !== "string") {
+    if (!Array.isArray(arrived)) {
       client.session = arrived;
       return;
     }
-    client.wire.send({ type: "bye", reason: "protocol-error", text: arrived });
+    client.wire.send({ type: "bye", reason: arrived[0], text: arrived[1] });
     client.wire.end();
     this.#clients.delete(id);
   }
@@ -159,7 +167,7 @@ export class DatagramDoor implements Due {
       sealDatagram(configured, { direction: "from-server", id, sequence }, encode(message));
     const problem = this.#host.problemOf(hello);
     if (problem !== null) {
-      this.#host.refused(`${remote.address}:${remote.port}`, problem[1]);
+      this.#host.refused(remote, problem[1]);
       this.#send(say({ type: "bye", reason: problem[0], text: problem[1] }), remote);
       return;
     }
@@ -167,12 +175,20 @@ export class DatagramDoor implements Due {
     const nonce = randomBytes(limits.key);
     const { id: sessionId, answer } = this.#host.hello(hello, nonce);
     const key = connectionKey(configured, { client: id, server: nonce });
-    this.#expected.set(sessionId, this.#client(sessionId, null, key, { hello, drawn }, remote));
+    this.#expect(sessionId, this.#client(sessionId, null, key, { hello, drawn }, remote));
     const bytes = say(answer);
     const untilMs = this.#host.agenda.nowMs + this.#host.settings.handshakeMs;
     this.#answers.set(drawn, { answer: bytes, id: sessionId, untilMs });
     if (this.#answers.size === 1) this.#host.agenda.set(this, untilMs);
     this.#send(bytes, remote);
+  }
+
+  /** A stream's hello makes its key the only one of its kind; those over datagrams stand side by side. */
+  #expect(id: string, client: Client): void {
+    const others = (this.#expected.get(id) ?? []).filter(
+      ({ pending }) => pending !== null || client.pending !== null,
+    );
+    this.#expected.set(id, [...others, client].slice(-mostExpected));
   }
 
   #client(

@@ -1,25 +1,30 @@
-import { randomBytes } from "node:crypto";
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { EventEmitter, once } from "node:events";
 import { type AddressInfo, createServer, isIPv6, type Server, Socket } from "node:net";
-import { createServer as createTlsServer, type TlsOptions } from "node:tls";
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { DeadpeerError } from "../errors.js";
+import { closeOnAbort, forgetOnAbort } from "../guard/closing.js";
 import { guardListener } from "../guard/listener.js";
 import type { BeatSettings } from "../heartbeat/engine/engine.js";
 import { patientWith } from "../heartbeat/engine/settings.js";
 import { payloadOf } from "../heartbeat/payload.js";
 import { type Hello, limits, protocolVersion } from "../heartbeat/protocol/message.js";
 import type { ByeReason } from "../heartbeat/protocol/message.js";
+import { lingerMs } from "../heartbeat/session/end-in-time.js";
+import { unkept } from "../heartbeat/session/delivery.js";
 import type { SessionJournal } from "../heartbeat/session/journal.js";
 import type { Wire } from "../heartbeat/session/wire.js";
+import { tell } from "../heartbeat/tell.js";
 import type { Verdict } from "../verdict/verdict.js";
 import { Agenda } from "./agenda.js";
-import { Connection, type ConnectionHost, connectionOn, lingerMs } from "./connection.js";
+import { Connection, type ConnectionHost, connectionOn } from "./connection.js";
 import { DatagramDoor, type DoorHost } from "./datagram-door.js";
 import type { SessionHost } from "./host.js";
 import { type HeartbeatServerOptions, type ServerSettings, serverSettings } from "./options.js";
+import { SessionIds } from "./session-ids.js";
 import { HostedSession, type Session, type SessionEnd } from "./session.js";
 import { Parking } from "./parking/parking.js";
+import { Receptionist, tooManyGreetings } from "./parking/receptionist.js";
 import { Tokens } from "./tokens.js";
 
 export interface HeartbeatServerEvents {
@@ -80,14 +85,20 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   readonly #door: DatagramDoor;
   readonly #beats = new Map<number, BeatSettings>();
   readonly #tokens: Tokens;
+  readonly #ids = new SessionIds();
   readonly #host: SessionHost;
   readonly #connectionHost: ConnectionHost;
   #answer: ((session: Session) => Uint8Array | string) | null = null;
   readonly #parking: Parking | null;
   #greetings = 0;
+  #udp = false;
+  /** The sockets below TLS that has not been agreed on. */
+  readonly #handshakes = new Set<Socket>();
   /** Told when the last connection has ended. */
   #emptied: (() => void) | null = null;
   #closed: Promise<void> | null = null;
+  /** Ends what has begun to listen and does not yet. */
+  readonly #listening = new AbortController();
 
   /** @throws DeadpeerError `bad-option`, `bad-duration`, `aborted`; what the store throws. */
   constructor(options: HeartbeatServerOptions = {}) {
@@ -99,13 +110,10 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     this.#agenda = new Agenda(this.#settings.clock, (lateMs) => this.#stoodStill(lateMs));
     this.#host = this.#sessionHost();
     this.#connectionHost = this.#hostOfConnections();
-    const { parkAfterMs: afterMs, clock, maxSessions, beatEveryMs } = this.#settings;
-    const connections = this.#connections;
-    this.#parking =
-      afterMs === null ? null : new Parking({ clock, afterMs, maxSessions, beatEveryMs, connections });
+    this.#parking = this.#newParking();
     this.#door = new DatagramDoor(this.#doorHost());
     this.#tokens = this.#load();
-    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (options.signal !== undefined) closeOnAbort(options.signal, this.#onAbort);
   }
 
   /** Those whose client is here, and those whose client is away. */
@@ -142,12 +150,27 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   listenTls({ tls, ...where }: ListenOptions & { readonly tls: TlsOptions }): Promise<AddressInfo> {
     const handshakeTimeout = this.#settings.handshakeMs;
     const server = createTlsServer({ handshakeTimeout, ...streamOptions, ...tls });
+    // Until TLS is agreed on they are no connections of ours yet, but take as much room, and do not hold up `close`.
+    server.on("connection", (socket: Socket) => this.#handshaking(socket));
     server.on("tlsClientError", (error, socket) => {
-      this.emit("refused", addressOf(socket), `TLS: ${error.message}`);
+      tell(this, "refused", addressOf(socket), `TLS: ${error.message}`);
       // The other side may keep what is left of it open for as long as it likes.
       socket.destroy();
     });
+    server.on("secureConnection", ({ _parent: below }: TLSSocket & { readonly _parent?: Socket }) => {
+      if (below !== undefined) this.#handshakes.delete(below);
+    });
     return this.#listen(server, where, "secureConnection");
+  }
+
+  #handshaking(socket: Socket): void {
+    if (this.#closed !== null || this.#greetings + this.#handshakes.size >= this.#settings.maxGreetings) {
+      tell(this, "refused", addressOf(socket), "too many connections that have not said hello");
+      socket.destroy();
+      return;
+    }
+    this.#handshakes.add(socket);
+    socket.once("close", () => this.#handshakes.delete(socket));
   }
 
   /** Listens for datagrams. @throws DeadpeerError `bad-option` for a key that is not of 32 bytes. */
@@ -155,14 +178,20 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     this.#mustBeOpen();
     if (key !== undefined && key.length !== limits.key)
       throw new DeadpeerError("bad-option", `key: ${key.length} bytes; a key has ${limits.key}`);
-    const socket = await bound(
-      createSocket(host !== undefined && !isIPv6(host) ? "udp4" : "udp6"),
-      port,
-      host,
-    );
-    socket.on("error", (error) => this.emit("error", error));
-    this.#door.open(socket, key ?? null);
-    return socket.address();
+    if (this.#udp)
+      throw new DeadpeerError("bad-option", "listenUdp: the server listens for datagrams already");
+    this.#udp = true;
+    try {
+      const family = host !== undefined && !isIPv6(host) ? "udp4" : "udp6";
+      const socket = await bound(createSocket(family), { port, host, signal: this.#listening.signal });
+      socket.on("error", (error) => tell(this, "error", error));
+      this.#door.open(socket, key ?? null);
+      return socket.address();
+    } catch (error) {
+      this.#udp = false;
+      this.#mustBeOpen();
+      throw error;
+    }
   }
 
   /** Takes a connection that somebody else has accepted. */
@@ -171,14 +200,27 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   }
 
   /** @param own nobody else knows of this socket, so that it can move into the lot. */
-  #accept(socket: Socket, own: boolean): void {
-    if (this.#closed !== null || this.#greetings >= this.#settings.maxGreetings) {
-      this.emit("refused", addressOf(socket), "too many connections that have not said hello");
+  #accept(socket: Socket, own: boolean): Connection | null {
+    const greetings = this.#greetings + (this.#parking?.lot.greeting ?? 0);
+    if (this.#closed !== null || greetings >= this.#settings.maxGreetings) {
+      tell(this, "refused", addressOf(socket), tooManyGreetings);
       socket.destroy();
-      return;
+      return null;
     }
-    this.#greetings++;
-    this.#connect(socket, null, own);
+    this.#countGreeting(1);
+    const connection = this.#connect(socket, null, own);
+    connection.counted = true;
+    return connection;
+  }
+
+  #greeted(connection: Connection): void {
+    if (connection.counted) this.#countGreeting(-1);
+    connection.counted = false;
+  }
+
+  #countGreeting(more: 1 | -1): void {
+    this.#greetings += more;
+    if (this.#parking !== null) this.#parking.lot.greetingElsewhere = this.#greetings;
   }
 
   #connect(socket: Socket, session: HostedSession | null, own = true): Connection {
@@ -202,30 +244,36 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     return this.close();
   }
 
-  readonly #onAbort = (): void => void this.close();
+  readonly #onAbort = { close: (): void => void this.close() };
 
   async #close(): Promise<void> {
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    const closing = Array.from(this.#listeners, (server) => new Promise((resolve) => server.close(resolve)));
-    this.#parking?.stop();
+    if (this.#options.signal !== undefined) forgetOnAbort(this.#options.signal, this.#onAbort);
+    const closing: Promise<unknown>[] = Array.from(
+      this.#listeners,
+      (server) => new Promise((resolve) => server.close(resolve)),
+    );
+    this.#listening.abort();
+    if (this.#parking !== null) closing.push(this.#parking.stop());
     for (const session of this.#sessions.values()) session.shutDown();
     for (const connection of this.#connections) if (connection.greeting) connection.socket.destroy();
+    for (const socket of this.#handshakes) socket.destroy();
     await Promise.all(closing);
     await this.#drained();
     await this.#door.close();
     // What is kept elsewhere is not over: nothing is written about it.
     const store = this.#options.store ?? null;
-    if (store === null) for (const session of this.#sessions.values()) session.end("server-closed");
+    for (const session of this.#sessions.values())
+      if (store === null) session.end("server-closed");
+      else session.abandon();
     this.#agenda.close();
-    store?.close();
+    if (store !== null) this.#kept(() => store.close());
   }
 
   /** Until everybody is out of the lot and has ended, or the time for that is over. */
   async #drained(): Promise<void> {
-    if (this.#parking === null) return;
-    const { lot } = this.#parking;
-    await lot.emptied(lingerMs);
-    await lot.close();
+    const lot = this.#parking?.lot;
+    await lot?.emptied(lingerMs);
+    await lot?.close();
     if (this.#connections.size > 0)
       await new Promise<void>((resolve) => {
         this.#emptied = resolve;
@@ -239,13 +287,28 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   async #listen(server: Server, { port, host }: ListenOptions, event: string): Promise<AddressInfo> {
     this.#mustBeOpen();
     const { tcp = { detectWithin: "1m" } } = this.#options;
-    if (tcp !== null) guardListener(server, tcp).on("error", (error) => this.emit("error", error));
+    if (tcp !== null) guardListener(server, tcp).on("error", (error) => tell(this, "error", error));
     server.on(event, (socket: Socket) => this.#accept(socket, true));
-    server.listen({ port, ...(host === undefined ? {} : { host }) });
-    await once(server, "listening");
-    server.on("error", (error) => this.emit("error", error));
+    // The name may be looked up while the server is closed.
+    server.on("listening", () => {
+      if (this.#closed !== null) server.close();
+    });
     this.#listeners.add(server);
-    return server.address() as AddressInfo;
+    try {
+      // Whoever comes as soon as it listens is to find the lot open.
+      if (event === "connection") await this.#parking?.opened();
+      this.#mustBeOpen();
+      server.listen({ port, backlog, ...(host === undefined ? {} : { host }) });
+      await once(server, "listening", { signal: this.#listening.signal });
+    } catch (error) {
+      this.#listeners.delete(server);
+      this.#mustBeOpen();
+      throw error;
+    }
+    server.on("error", (error) => tell(this, "error", error));
+    const address = server.address() as AddressInfo;
+    if (event === "connection" && this.#parking?.takeIn(server) === true) this.#listeners.delete(server);
+    return address;
   }
 
   /** Goes on with the sessions that another process has left behind: their clients are away. */
@@ -264,6 +327,42 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     for (const session of this.#sessions.values()) session.stoodStill(nowMs, lateMs);
   }
 
+  // The lot.
+
+  #newParking(): Parking | null {
+    const { parking: settings, clock, maxSessions, maxGreetings, beatEveryMs, handshakeMs } = this.#settings;
+    if (settings === null) return null;
+    const connections = this.#connections;
+    const reception = new Receptionist({
+      handshakeMs,
+      mostGreeting: Math.ceil(maxGreetings / settings.workers),
+      greet: (wire, hello) => this.#greet(wire, hello, () => wire.end()),
+      refused: (remote, problem) => tell(this, "refused", textOf(remote), problem),
+      connect: (fd, bytes) => {
+        const connection = this.#accept(socketOn(fd), true);
+        if (bytes !== null) connection?.wire.push(bytes);
+      },
+      resume: (fd, session, unsent) => {
+        const { wire } = this.#connect(socketOn(fd), session);
+        if (unsent !== null) wire.socket.write(unsent);
+        session.goOn(wire);
+      },
+      farewell: (fd, unsent) => {
+        const connection = this.#connect(socketOn(fd), null);
+        if (unsent !== null) connection.socket.write(unsent);
+        connection.linger();
+      },
+    });
+    const doors = {
+      streamOptions,
+      onSocket: (socket: Socket) => void this.#accept(socket, true),
+      onError: (error: Error) => tell(this, "error", error),
+      backlog,
+    };
+    const capacity = Math.min(maxSessions + maxGreetings + slotsToSpare, mostSlots);
+    return new Parking({ clock, settings, capacity, beatEveryMs, connections, reception, doors });
+  }
+
   // Hellos.
 
   #hostOfConnections(): ConnectionHost {
@@ -271,21 +370,18 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       agenda: this.#agenda,
       handshakeMs: this.#settings.handshakeMs,
       greeted: (connection, hello) => {
-        const { socket, wire } = connection;
-        this.#greetings--;
-        return this.#greet(wire, hello, socket, (reason, text) => {
-          wire.send({ type: "bye", reason, text });
-          connection.linger();
-        });
+        const { wire } = connection;
+        this.#greeted(connection);
+        return this.#greet(wire, hello, () => connection.linger());
       },
       refused: (connection, problem) => {
-        this.#greetings--;
-        this.emit("refused", addressOf(connection.socket), problem);
+        this.#greeted(connection);
+        tell(this, "refused", addressOf(connection.socket), problem);
         connection.linger();
         connection.socket.destroy();
       },
       closed: (connection) => {
-        if (connection.greeting) this.#greetings--;
+        this.#greeted(connection);
         this.#connections.delete(connection);
         if (this.#connections.size === 0) this.#emptied?.();
       },
@@ -295,32 +391,55 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   /**
    * Answers a hello that came over a stream.
    *
-   * @param refuse says bye.
+   * @param end the wire, in order, after a goodbye.
    */
-  #greet(
-    wire: Wire,
-    hello: Hello,
-    socket: Socket,
-    refuse: (reason: ByeReason, text: string) => void,
-  ): HostedSession | null {
+  #greet(wire: Wire, hello: Hello, end: () => void): HostedSession | null {
+    const refuse = (reason: ByeReason, text: string): null => {
+      wire.send({ type: "bye", reason, text });
+      end();
+      return null;
+    };
     const problem = this.#problemOf(hello);
     if (problem !== null) {
-      this.emit("refused", addressOf(socket), problem[1]);
-      refuse(...problem);
-      return null;
+      tell(this, "refused", textOf(wire.remote), problem[1]);
+      return refuse(...problem);
     }
-    const known = hello.session === null ? undefined : this.#sessions.get(hexOf(hello.session));
-    const session = known ?? new HostedSession(this.#host, hexOf(randomBytes(limits.sessionId)), null);
-    const offence = session.come(wire, hello, null);
-    if (offence !== null) {
-      refuse("protocol-error", offence);
-      return null;
+    const bytes = Buffer.from(hello.session ?? this.#ids.draw());
+    const id = hexOf(bytes);
+    const known = this.#sessions.has(id);
+    const session = this.#arrive(id, { wire, hello, remote: null });
+    if (!(session instanceof HostedSession)) {
+      tell(this, "refused", textOf(wire.remote), session[1]);
+      return refuse(...session);
     }
-    if (known === undefined) this.#sessions.set(session.id, session);
-    wire.send(this.#hello(Buffer.from(session.id, "hex"), session.received, this.#door.keyFor(session)));
-    this.emit(known === undefined ? "session" : "resumed", session);
+    wire.send(this.#hello(bytes, session.received, this.#door.keyFor(session)));
+    tell(this, known ? "resumed" : "session", session);
     session.go(hello.received);
     return session;
+  }
+
+  /**
+   * The client of a session is here, over this wire.
+   *
+   * @returns the session; or why it cannot be.
+   */
+  #arrive(
+    id: string,
+    { wire, hello, remote }: { wire: Wire; hello: Hello; remote: { address: string; port: number } | null },
+  ): HostedSession | [ByeReason, string] {
+    const known = this.#sessions.get(id);
+    // Over datagrams some time has passed since its hello.
+    const problem = known === undefined ? this.#problemOf(hello) : null;
+    if (problem !== null) return problem;
+    try {
+      const session = known ?? new HostedSession(this.#host, id, null);
+      const offence = session.come(wire, hello, remote);
+      if (offence !== null) return [offence.by === "peer" ? "protocol-error" : "evicted", offence.text];
+      this.#sessions.set(id, session);
+      return session;
+    } catch (error) {
+      return ["evicted", unkept(error).text];
+    }
   }
 
   #problemOf(hello: Hello): [ByeReason, string] | null {
@@ -362,19 +481,20 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       settings: this.#settings,
       session: (id) => this.#sessions.get(id),
       problemOf: (hello) => this.#problemOf(hello),
-      refused: (remote, problem) => this.emit("refused", remote, problem),
+      refused: (remote, problem) => tell(this, "refused", endpoint(remote), problem),
       hello: (hello, key) => {
-        const id = hello.session === null ? randomBytes(limits.sessionId) : Buffer.from(hello.session);
+        const id = Buffer.from(hello.session ?? this.#ids.draw());
         const received = this.#sessions.get(id.toString("hex"))?.received ?? 0;
         return { id: id.toString("hex"), answer: this.#hello(id, received, key) };
       },
       arrived: (id, wire, hello, remote) => {
-        const known = this.#sessions.get(id);
-        const session = known ?? new HostedSession(this.#host, id, null);
-        const offence = session.come(wire, hello, remote);
-        if (offence !== null) return offence;
-        this.#sessions.set(id, session);
-        this.emit(known === undefined ? "session" : "resumed", session);
+        const known = this.#sessions.has(id);
+        const session = this.#arrive(id, { wire, hello, remote });
+        if (!(session instanceof HostedSession)) {
+          tell(this, "refused", endpoint(remote), session[1]);
+          return session;
+        }
+        tell(this, known ? "resumed" : "session", session);
         session.go(hello.received);
         return session;
       },
@@ -397,12 +517,12 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
         if (connection === null) wire.end();
         else connection.linger();
       },
-      unpark: (fd, session) => this.#connect(new Socket({ fd, allowHalfOpen: false }), session).wire,
+      unpark: (fd, session) => this.#connect(socketOn(fd), session).wire,
       farewell: ({ shift, slot }, last) => {
         shift.replace(slot, {
           handedBack: ({ fd, unsent }) => {
             if (fd === null) return;
-            const connection = this.#connect(new Socket({ fd, allowHalfOpen: false }), null);
+            const connection = this.#connect(socketOn(fd), null);
             if (unsent !== null) connection.socket.write(unsent);
             connection.wire.send(last);
             connection.linger();
@@ -414,19 +534,28 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
         const say = this.#answer;
         return payloadOf(say === null ? null : () => say(session));
       },
-      payload: (session, payload) => this.emit("payload", session, payload),
+      payload: (session, payload) => tell(this, "payload", session, payload),
       data: (session, payload, sequence) => this.emit("data", session, payload, sequence),
-      dropped: (session, payload) => this.emit("dropped", session, payload),
-      suspect: (session) => this.emit("suspect", session),
-      resumed: (session) => this.emit("resumed", session),
-      offline: (session, verdict) => this.emit("offline", session, verdict),
+      dropped: (session, payload) => tell(this, "dropped", session, payload),
+      suspect: (session) => tell(this, "suspect", session),
+      resumed: (session) => tell(this, "resumed", session),
+      offline: (session, verdict) => tell(this, "offline", session, verdict),
       ended: (session, why, text) => {
         this.#sessions.delete(session.id);
         this.#door.forget(session);
-        this.#options.store?.journal(session.id).ended();
-        this.emit("end", session, why, text);
+        this.#kept(() => this.#options.store?.journal(session.id).ended());
+        tell(this, "end", session, why, text);
       },
     };
+  }
+
+  /** What the store throws where nobody has asked for anything. */
+  #kept(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      process.emitWarning(unkept(error).text, "DeadpeerWarning");
+    }
   }
 
   #beatsFor(sendEveryMs: number): BeatSettings {
@@ -438,25 +567,48 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   }
 }
 
+/** Slots cost memory only once they are used, but there must be an end. */
+const mostSlots = 1 << 20;
+/** Those with which the lot's workers wait for whoever comes. */
+const slotsToSpare = 1_024;
+
+/**
+ * Connections that wait to be accepted: after an outage all clients come at once, and those that find no room here try again only a
+ * second later. The kernel has a limit of its own, net.core.somaxconn, 4096 by default.
+ */
+const backlog = 4_096;
+
 /** Answers are small and wait for nobody. */
 const streamOptions = { noDelay: true, allowHalfOpen: false } as const;
+
+function socketOn(fd: number): Socket {
+  return new Socket({ fd, allowHalfOpen: false });
+}
 
 function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 }
 
-function addressOf({ remoteAddress = "somebody", remotePort = 0 }: Partial<Socket>): string {
-  return isIPv6(remoteAddress) ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+function addressOf({ remoteAddress, remotePort = 0 }: Partial<Socket>): string {
+  return textOf(remoteAddress === undefined ? null : { address: remoteAddress, port: remotePort });
+}
+
+/** Of a peer that has gone, the address may be unknown. */
+function textOf(remote: { readonly address: string; readonly port: number } | null): string {
+  return endpoint(remote ?? { address: "somebody", port: 0 });
+}
+
+function endpoint({ address, port }: { readonly address: string; readonly port: number }): string {
+  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 async function bound(
   socket: DatagramSocket,
-  port: number,
-  host: string | undefined,
+  { port, host, signal }: { port: number; host: string | undefined; signal: AbortSignal },
 ): Promise<DatagramSocket> {
   try {
     socket.bind({ port, ...(host === undefined ? {} : { address: host }) });
-    await once(socket, "listening");
+    await once(socket, "listening", { signal });
     return socket;
   } catch (error) {
     socket.close();

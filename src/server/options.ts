@@ -8,7 +8,7 @@ import { type QueueBounds, queueBounds } from "../heartbeat/session/outbox.js";
 import { systemClock } from "../kernel/clock.js";
 import { durationMs } from "../plan/duration.js";
 import type { TimerClock } from "../time/clock.js";
-import { type ParkingOptions, parkingAfterMs } from "./parking/parking.js";
+import { type ParkingOptions, type ParkingSettings, parkingSettings } from "./parking/options.js";
 
 export interface HeartbeatServerOptions {
   /** When a silent client is asked and given up, unless it announces a longer interval. Default: `"normal"`. */
@@ -36,7 +36,10 @@ export interface HeartbeatServerOptions {
    * clients that announce an interval.
    */
   readonly tcp?: WantedSettings | null;
-  /** Keeps idle sessions over plain TCP in a thread of their own, at a fraction of the cost: see docs/parking.md. Default: false. */
+  /**
+   * Keeps idle sessions over plain TCP in a thread of their own, at a fraction of the cost: see docs/parking.md. Default: where it can be,
+   * on Linux with koffi and the system's clock; true: refused elsewhere.
+   */
   readonly parking?: boolean | ParkingOptions;
   /** Closes the server. */
   readonly signal?: AbortSignal;
@@ -57,8 +60,8 @@ export interface ServerSettings {
   readonly maxPayload: number;
   readonly bounds: QueueBounds;
   readonly clock: TimerClock;
-  /** After so much quiet sessions are parked; null: they are not. */
-  readonly parkAfterMs: number | null;
+  /** null: sessions are not parked. */
+  readonly parking: ParkingSettings | null;
 }
 
 /** @throws DeadpeerError `bad-option`, `bad-duration`. */
@@ -75,18 +78,25 @@ export function serverSettings(options: HeartbeatServerOptions): ServerSettings 
       "bad-option",
       `maxPayload: ${maxPayload} is not from 1 to ${limits.dataPayload} bytes`,
     );
+  const { maxSessions = 100_000, maxGreetings = 10_000 } = options;
+  for (const [name, most] of Object.entries({ maxSessions, maxGreetings, maxPayload }))
+    if (!(Number.isInteger(most) && most >= 1))
+      throw new DeadpeerError("bad-option", `${name}: ${most} is not a whole number above 0`);
+  const handshakeMs = durationMs(options.handshake ?? "10s", "handshake");
+  if (handshakeMs === 0)
+    throw new DeadpeerError("bad-option", "handshake: 0 leaves no time to say hello; give 10s, for example");
   return {
     beats,
     deadlineMs: beats.idleMs + beats.intervalMs * beats.count,
     graceMs: durationMs(options.grace ?? "2m", "grace"),
     maxSilenceMs: durationMs(options.maxSilence ?? "1h", "maxSilence"),
-    handshakeMs: durationMs(options.handshake ?? "10s", "handshake"),
-    maxSessions: options.maxSessions ?? 100_000,
-    maxGreetings: options.maxGreetings ?? 10_000,
+    handshakeMs,
+    maxSessions,
+    maxGreetings,
     beatEveryMs: 1_000 / beatsPerSecond,
     maxPayload,
     bounds: queueBounds(options.queue),
     clock: options.clock ?? systemClock,
-    parkAfterMs: parkingAfterMs(options.parking ?? false, options.clock),
+    parking: parkingSettings(options.parking, options.clock),
   };
 }

@@ -7,16 +7,17 @@ import { progressOf } from "../heartbeat/progress.js";
 import { answerInPlace, type Said } from "../heartbeat/protocol/answer-in-place.js";
 import type { Beat, ByeReason, Hello, Message } from "../heartbeat/protocol/message.js";
 import { DeadpeerError } from "../errors.js";
-import { Delivery } from "../heartbeat/session/delivery.js";
+import { bytesOf } from "../heartbeat/session/bytes-of.js";
+import { Delivery, type Offence } from "../heartbeat/session/delivery.js";
 import type { KeptSession, SessionJournal } from "../heartbeat/session/journal.js";
-import type { StreamListener } from "../heartbeat/session/stream-wire.js";
+import type { StreamListener, StreamWire } from "../heartbeat/session/stream-wire.js";
 import type { Transport, Wire } from "../heartbeat/session/wire.js";
 import { judge, type Verdict } from "../verdict/verdict.js";
 import type { Evidence } from "../verdict/evidence.js";
 import type { Due } from "./agenda.js";
 import { beatBurst } from "./beat-rate.js";
 import type { Lot, Place } from "./parking/lot.js";
-import type { HandedBack, Tenant } from "./parking/shift.js";
+import type { HandedBack, Tenant, Terms } from "./parking/tenant.js";
 import { transferError } from "./parking/transfer-error.js";
 import type { SessionHost } from "./host.js";
 
@@ -48,7 +49,7 @@ export interface Session {
    * Sends a message, at once or when the client is back. The bytes are not copied: leave them as they are.
    *
    * @returns false if it was dropped (`drop-newest`).
-   * @throws DeadpeerError `queue-full`, `connection-closed`; `bad-option` for more than 1 MiB.
+   * @throws DeadpeerError `queue-full`, `connection-closed`; `bad-option` for more than the server's `maxPayload`, and what is neither text nor bytes.
    */
   send(payload: Uint8Array | string): boolean;
   /** Ends the session, and its connection with a goodbye. */
@@ -74,7 +75,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   #busyMs = 0;
   #engine: HeartbeatEngine | null = null;
   #delivery: Delivery | null = null;
-  #remote: { address: string; port: number } | null = null;
+  #remote: { readonly address: string; readonly port: number } | null = null;
   #transport: Transport | null = null;
   #peerSendsEveryMs = 0;
   #peerMaxPayload = 0;
@@ -92,8 +93,9 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     this.#host = host;
     this.id = id;
     this.#sinceMs = host.agenda.nowMs;
-    host.agenda.enter(this);
+    // What the store throws leaves nothing behind.
     if (kept !== null || host.journalled) this.#delivery = this.#newDelivery(kept);
+    host.agenda.enter(this);
     host.agenda.set(this, this.#sinceMs + host.settings.graceMs);
   }
 
@@ -105,10 +107,9 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     return this.#transport;
   }
 
-  /** Of a stream, the socket knows it: most sessions are never asked, and need not keep it. */
-  get remote(): { address: string; port: number } | null {
-    const { remoteAddress: address, remotePort: port } = this.#wire?.socket ?? {};
-    return address === undefined || port === undefined ? this.#remote : { address, port };
+  /** Of a stream, the socket knows it, or the lot: most sessions are never asked, and need not keep it. */
+  get remote(): { readonly address: string; readonly port: number } | null {
+    return this.#wire?.remote ?? this.#remote ?? this.#place?.shift.remote(this.#place.slot) ?? null;
   }
 
   get silentMs(): number {
@@ -131,13 +132,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   send(payload: Uint8Array | string): boolean {
     if (this.#state === "ended")
       throw new DeadpeerError("connection-closed", `session ${this.id} is over; nothing can be sent to it`);
-    const bytes = typeof payload === "string" ? Buffer.from(payload) : payload;
-    const { maxPayload } = this.#host.settings;
-    if (bytes.length > maxPayload)
-      throw new DeadpeerError(
-        "bad-option",
-        `a message of ${bytes.length} bytes is longer than the ${maxPayload} allowed`,
-      );
+    const bytes = bytesOf(payload, this.#host.settings.maxPayload);
     const queued = this.#deliver().push(bytes);
     this.#busyMs = this.#host.agenda.nowMs;
     this.#engine?.sent(this.#busyMs);
@@ -161,12 +156,16 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
    * @param remote where it is, if the wire has no socket that knows.
    * @returns what is wrong with it.
    */
-  come(wire: Wire, hello: Hello, remote: { address: string; port: number } | null): string | null {
-    if (this.#wire !== null || this.#place !== null)
-      this.#part("replaced", "the session has come back over another connection", {});
+  come(wire: Wire, hello: Hello, remote: { address: string; port: number } | null): Offence | null {
+    if (this.#wire !== null || this.#place !== null) {
+      const ended = this.#peerHasEnded();
+      this.#part("replaced", "the session has come back over another connection", { peerFin: ended });
+    }
     const offence =
       this.#delivery?.acknowledged(hello.received) ??
-      (hello.received > 0 && this.#delivery === null ? "more received than was ever sent" : null);
+      (hello.received > 0 && this.#delivery === null
+        ? { text: "more received than was ever sent", by: "peer" }
+        : null);
     if (offence !== null) return offence;
     this.#onto(wire, hello.sendEveryMs, remote);
     this.#peerMaxPayload = hello.maxPayload;
@@ -175,9 +174,11 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
 
   /** Our hello is out: what waited may follow. */
   go(peerReceived: number): void {
-    if (this.#wire === null) return;
-    this.#delivery?.toldReceived();
-    this.#delivery?.attach(this.#wire, { received: peerReceived, maxPayload: this.#peerMaxPayload });
+    const delivery = this.#delivery;
+    // What the application gave for a new session has gone out already.
+    if (this.#wire === null || delivery === null || delivery.isOn(this.#wire)) return;
+    delivery.toldReceived();
+    delivery.attach(this.#wire, { received: peerReceived, maxPayload: this.#peerMaxPayload });
   }
 
   /** The client goes on over datagrams. */
@@ -219,6 +220,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     const wire = this.#wire;
     const engine = this.#engine;
     if (wire?.socket == null || engine === null || !this.#host.plainAnswers()) return false;
+    if (wire.crowded) return false;
     const { nowMs } = this.#host.agenda;
     // Whoever comes near the limit is looked at beat by beat.
     if (this.#paidMs - nowMs > (beatBurst - chunk.length / 20) * this.#host.settings.beatEveryMs)
@@ -252,7 +254,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
         break;
       case "data":
         if (message.payload.length > this.#host.settings.maxPayload)
-          this.#offended(`a message of ${message.payload.length} bytes`);
+          this.#broke(`a message of ${message.payload.length} bytes`);
         else this.#offended(this.#deliver().data(message.sequence, message.payload));
         break;
       case "acknowledgement":
@@ -263,7 +265,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
         break;
       default:
         // Over datagrams, one that was sent again because our answer was late.
-        if (this.#wire.reliable) this.#offended("a second hello");
+        if (this.#wire.reliable) this.#broke("a second hello");
     }
   }
 
@@ -278,7 +280,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   }
 
   onProtocolError(problem: Error): void {
-    this.#offended(problem.message);
+    this.#broke(problem.message);
   }
 
   #beaten(beat: Beat): void {
@@ -294,7 +296,8 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     this.#paidMs = Math.max(nowMs, this.#paidMs) + beatEveryMs;
     if (this.#wire === null) return;
     if (beat.payload.length > 0) this.#host.payload(this, beat.payload);
-    this.#wire?.send({
+    if (this.#wire === null || this.#wire.crowded) return;
+    this.#wire.send({
       type: "answer",
       number: beat.number,
       sendEveryMs: 0,
@@ -306,7 +309,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
 
   #acknowledged(received: number): void {
     if (this.#delivery !== null) this.#offended(this.#delivery.acknowledged(received));
-    else if (received > 0) this.#offended(`an acknowledgement of ${received}, which was never sent`);
+    else if (received > 0) this.#broke(`an acknowledgement of ${received}, which was never sent`);
   }
 
   #announced(sendEveryMs: number): void {
@@ -332,12 +335,16 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     if (reason === "done") this.end("bye", text);
   }
 
-  #offended(offence: string | null): void {
-    if (offence === null || this.#wire === null) return;
-    this.#part("protocol-error", offence, {
-      closedBy: "policy",
-      policy: `it broke the protocol: ${offence}`,
-    });
+  #offended(offence: Offence | null): void {
+    if (offence === null) return;
+    if (offence.by === "peer") this.#broke(offence.text);
+    else if (this.#wire !== null)
+      this.#part("evicted", offence.text, { closedBy: "policy", policy: offence.text });
+  }
+
+  #broke(text: string): void {
+    if (this.#wire !== null)
+      this.#part("protocol-error", text, { closedBy: "policy", policy: `it broke the protocol: ${text}` });
   }
 
   // Time.
@@ -455,7 +462,9 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   #part(reason: ByeReason, text: string, evidence: Partial<Evidence>): void {
     if (this.#wire === null && this.#place === null) return;
     this.#askLot();
-    const verdict = reason === "replaced" ? null : judge(this.#evidence(evidence));
+    // Whoever ended the old connection before is not replaced, though this side had not come to reading it.
+    const replaced = reason === "replaced" && evidence.peerFin !== true;
+    const verdict = replaced ? null : judge(this.#evidence(evidence));
     this.#remote = this.remote;
     this.#takeLeave(reason, text);
     if (verdict !== null) this.gone(verdict);
@@ -463,6 +472,14 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
       this.#delivery?.detach();
       this.#engine = null;
     }
+  }
+
+  /** The end of a stream is here, read or not. */
+  #peerHasEnded(): boolean {
+    const socket = this.#wire?.socket ?? null;
+    const place = this.#place;
+    const fd = socket !== null ? baseFd(socket) : place !== null ? place.shift.fd(place.slot) : -1;
+    return figuresOf(fd)?.state === "CLOSE_WAIT";
   }
 
   #takeLeave(reason: ByeReason, text: string): void {
@@ -493,10 +510,26 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
    * @returns false: there is no room.
    */
   park(lot: Lot, fd: number): boolean {
+    return this.#moveInto((terms) => lot.park(fd, this, terms));
+  }
+
+  /** A connection that the lot has accepted, and has just greeted over this wire. @returns false: it needs a socket. */
+  staysInLot(wire: Wire, place: Place): boolean {
+    if (!this.isQuiet(wire, Number.POSITIVE_INFINITY)) return false;
+    return this.#moveInto((terms) => (place.shift.keep(place.slot, this, terms) ? place : null));
+  }
+
+  /** Its connection has a socket from now on. */
+  goOn(wire: StreamWire): void {
+    this.#wire = wire;
+    this.#delivery?.goOn(wire);
+  }
+
+  #moveInto(take: (terms: Terms) => Place | null): boolean {
     const engine = this.#engine;
     const patienceMs = engine?.patienceMs() ?? null;
     if (engine === null || patienceMs === null) return false;
-    const place = lot.park(fd, this, {
+    const place = take({
       heardMs: engine.heardMs,
       paidMs: this.#paidMs,
       patienceMs,
@@ -505,7 +538,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
       acknowledged: this.given,
     });
     if (place === null) return false;
-    this.#remote = this.remote;
+    this.#remote = this.#wire?.socket == null ? this.#remote : this.remote;
     this.#wire = null;
     this.#place = place;
     this.#progressed = null;
@@ -520,6 +553,7 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   }
 
   handedBack(back: HandedBack): void {
+    this.#remote = this.remote;
     this.#place = null;
     this.#paidMs = back.paidMs;
     this.#engine?.heard(back.heardMs);
@@ -553,6 +587,13 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
   /** The server closes: whoever is here is told. */
   shutDown(): void {
     this.#part("shutdown", "the server shuts down", { closedBy: "program" });
+  }
+
+  /** The server has closed, and another process will go on with the session: this one has no part in it any more. */
+  abandon(): void {
+    this.#state = "ended";
+    this.#host.agenda.leave(this);
+    this.#delivery?.detach();
   }
 
   end(why: SessionEnd, text = ""): void {

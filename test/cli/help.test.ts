@@ -27,6 +27,8 @@ const commands = [
   ["watch"],
   ["explain"],
   ["nat"],
+  ["http"],
+  ["http", "chain"],
   ["echo"],
   ["lab"],
   ["lab", "list"],

@@ -57,7 +57,7 @@ describe("a long connection that learns its interval against a server", { timeou
         let learned: LearnedInterval = { goodMs: 0, badMs: null, at: 0 };
         const connection = new LongConnection({
           to: `${transport}://127.0.0.1:${await forgetful(clock, { port, natMs, onLost })}`,
-          tls: { ca: certificate.cert },
+          ...(transport === "tls" ? { tls: { ca: certificate.cert } } : {}),
           clock,
           watchNetwork: false,
           adaptive: {
@@ -118,7 +118,7 @@ describe("TCP's own probes", { skip: libcProblem() === null ? false : "needs kof
           transport === "tcp" ? await server.listen(where) : await server.listenTls({ ...where, tls });
         await using connection = new LongConnection({
           to: `${transport}://127.0.0.1:${port}`,
-          tls: { ca: tls.cert },
+          ...(transport === "tls" ? { tls: { ca: tls.cert } } : {}),
           ...(adaptive === undefined ? {} : { adaptive }),
         });
         await once(connection, "online");

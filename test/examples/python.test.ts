@@ -11,6 +11,15 @@ import { checkout } from "../support/checkout.js";
 const needsPython = spawnSync("python3", ["--version"]).error === undefined ? false : "needs python3";
 
 describe("the client in Python", { skip: needsPython, timeout: 60_000 }, () => {
+  test("takes what no server may say for a lost connection", () => {
+    const { status, stdout, stderr } = spawnSync(
+      "python3",
+      ["-B", `${checkout}test/examples/malformed.py`, `${checkout}examples/python`],
+      { encoding: "utf8" },
+    );
+    assert.deepEqual([status, stdout, stderr], [0, "", ""]);
+  });
+
   for (const how of ["tcp", "tls", "udp with a key", "udp with a key from tcp"] as const)
     test(`speaks with a HeartbeatServer over ${how}: hello, beats, data, resume, bye`, async () => {
       const folder = mkdtempSync(join(tmpdir(), "deadpeer-python-"));

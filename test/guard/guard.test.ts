@@ -9,13 +9,17 @@ import { Duplex, PassThrough, pipeline } from "node:stream";
 import { describe, test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { DeadpeerError } from "../../src/errors.js";
+import { figuresOf } from "../../src/guard/gather.js";
 import { type Guard, guard } from "../../src/guard/guard.js";
+import { baseFd } from "../../src/guard/inner-socket.js";
 import { readSettings } from "../../src/kernel/socket-options.js";
 import { planDetection } from "../../src/plan/planner.js";
 import type { Settings } from "../../src/plan/settings.js";
 import type { Verdict } from "../../src/verdict/verdict.js";
 import { fdOf, loopbackConnection, needsRoot, runModule } from "../kernel/support.js";
+import { reset } from "../support/reset.js";
 import { tlsConnect, tlsServer } from "../support/tls.js";
+import { until } from "../support/until.js";
 
 const settings: Settings = {
   keepalive: { idleMs: 20_000, intervalMs: 5_000, count: 3 },
@@ -407,6 +411,24 @@ describe("whose doing it was", () => {
           detectedAfterMs: null,
         },
       );
+    }
+  });
+
+  test("the peer's, if it reset right after what it said, and both are read together", async () => {
+    for (const end of [reset, (peer: Socket) => peer.end()]) {
+      await using connection = await loopbackConnection();
+      const { client, accepted } = connection;
+      client.on("error", () => {}).pause();
+      const verdict = verdictOf(guard(client, settings));
+      await new Promise((resolve) => accepted.write("last words", resolve));
+      end(accepted);
+      const states = end === reset ? ["CLOSE"] : ["CLOSE_WAIT", "LAST_ACK"];
+      await until(() => states.includes(figuresOf(baseFd(client))?.state ?? ""));
+      const said = once(client, "data") as Promise<[Buffer]>;
+      client.resume();
+      assert.equal((await said)[0].toString(), "last words");
+      const { state, certainty } = await verdict;
+      assert.deepEqual([state, certainty], [end === reset ? "reset" : "closed", "certain"]);
     }
   });
 

@@ -8,6 +8,7 @@ import type { LearnedInterval } from "../../src/heartbeat/engine/adaptive.js";
 import { type Heartbeat, heartbeat, type HeartbeatOptions } from "../../src/heartbeat/heartbeat.js";
 import { IntervalFile, type IntervalStore } from "../../src/heartbeat/interval-file.js";
 import { IntervalLearner } from "../../src/heartbeat/learner.js";
+import { thrownDuring } from "../support/thrown.js";
 import { VirtualClock } from "../../src/time/virtual-clock.js";
 
 const wanted = { idle: 20_000, interval: 5_000, count: 3 };
@@ -52,6 +53,10 @@ function watch(
   return { beats, peer, seen, sent };
 }
 
+const fail = (what: string) => (): never => {
+  throw new Error(what);
+};
+
 describe("a heartbeat over an adapter", () => {
   test("asks, suspects, gives up, lets go, and leaves no timer behind", () => {
     const clock = new VirtualClock();
@@ -70,6 +75,45 @@ describe("a heartbeat over an adapter", () => {
     assert.equal(beats.active, false);
     assert.equal(beats.verdict?.timer, "heartbeat");
     assert.equal(clock.pending, 0);
+  });
+
+  test("it goes on whatever listeners and the adapter throw", async () => {
+    const clock = new VirtualClock();
+    const store: IntervalStore = { load: () => null, save: fail("save") };
+    const learner = new IntervalLearner({ floor: "20s", ceiling: "1m", network: "n", store }, clock);
+    const { beats, peer, seen } = watch(
+      clock,
+      { learner },
+      { progressed: fail("progressed"), close: fail("close") },
+    );
+    const thrown = await thrownDuring(async () => {
+      for (const name of ["beat", "answer", "suspect", "recovered", "verdict", "end"] as const)
+        beats.on(name, fail(name));
+      clock.advanceSync(20_000);
+      peer.answered(1);
+      clock.advanceSync(40_000);
+      peer.heard();
+      clock.advanceSync(200_000);
+      await new Promise(setImmediate);
+    });
+    assert.ok(
+      seen.some((what) => what.endsWith("unresponsive null")),
+      seen.join(),
+    );
+    assert.ok(seen.at(-1)?.endsWith("end"));
+    assert.equal(clock.pending, 0);
+    const everything = [
+      "answer",
+      "beat",
+      "close",
+      "end",
+      "progressed",
+      "recovered",
+      "save",
+      "suspect",
+      "verdict",
+    ];
+    assert.deepEqual([...new Set(thrown)].sort(), everything);
   });
 
   test("round trips are measured by the answer's number, and the first answer after a miss ends the suspicion", () => {

@@ -43,6 +43,38 @@ describe("deadpeer's own frames over a socket", { timeout: 30_000 }, () => {
     return [near, far];
   }
 
+  for (const [what, bytes] of [
+    ["says goodbye", "0600000100"],
+    ["says nonsense", "05000001ff"],
+  ] as const)
+    test(`a peer that ${what} and never closes does not keep the socket`, async () => {
+      const server = createServer({ allowHalfOpen: true }, (socket) => {
+        sockets.push(socket);
+        socket.on("error", () => {});
+        socket
+          .resume()
+          .write(
+            Buffer.from(`0100001c4450484201000061a800009c40001000000000000000000000000000${bytes}`, "hex"),
+          );
+        const trickle = setInterval(() => socket.write(Buffer.from("0700000100", "hex")), 100);
+        socket.on("close", () => clearInterval(trickle));
+      }).listen(0, "127.0.0.1");
+      servers.push(server);
+      await once(server, "listening");
+      const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+      await once(socket, "connect");
+      heartbeat(overFrames(socket), "normal");
+      await once(socket, "close");
+    });
+
+  test("what cannot be sent is refused when it is given, also before the hello", async () => {
+    const [near] = await pair("tcp");
+    const frames = overFrames(near);
+    heartbeat(frames, quick).on("verdict", () => {});
+    assert.throws(() => frames.send(Buffer.alloc(2 ** 21)), { code: "bad-option" });
+    assert.throws(() => frames.send({} as Uint8Array), { code: "bad-option", message: /text or bytes/ });
+  });
+
   for (const transport of ["tcp", "tls"] as const)
     test(`over ${transport}: messages, payloads, and a living peer that says nothing stays`, async () => {
       const [near, far] = await pair(transport);

@@ -6,7 +6,12 @@ import { DeadpeerError } from "../../src/errors.js";
 import { OwnedFd } from "../../src/kernel/fd.js";
 import { hasFeature } from "../../src/kernel/features.js";
 import { check, lastErrno, libc } from "../../src/kernel/libc.js";
-import { readSettings, type SocketSettingsChange, writeSettings } from "../../src/kernel/socket-options.js";
+import {
+  readSettings,
+  type SocketSettingsChange,
+  switchProbesOff,
+  writeSettings,
+} from "../../src/kernel/socket-options.js";
 import { listSockets } from "../../src/kernel/sock-diag.js";
 import { readSystemDefaults } from "../../src/kernel/sysctl.js";
 import { readTcpInfo } from "../../src/kernel/tcp-info.js";
@@ -40,6 +45,16 @@ for (const family of [4, 6] as const)
         userTimeoutMs: 0,
         rtoMaxMs: hasRtoMax ? system.rtoMaxMs : null,
       });
+    });
+
+    test("has its probes switched off alone; a descriptor that is closed is left alone", () => {
+      using socket = tcpSocket(family);
+      writeSettings(socket.fd, { keepalive: sixty, userTimeoutMs: 90_000 });
+      switchProbesOff(socket.fd);
+      switchProbesOff(-1);
+      const { keepalive, userTimeoutMs } = readSettings(socket.fd);
+      assert.deepEqual(keepalive, { enabled: false, ...sixty });
+      assert.equal(userTimeoutMs, 90_000);
     });
 
     test("holds what was written, as python3 reads it too", () => {

@@ -23,6 +23,8 @@ export class RawClient {
   readonly heard: Message[] = [];
   /** Resolves when the server has closed. */
   readonly ended: Promise<unknown>;
+  /** Answers the server's beats by itself, as a client should. */
+  answering = false;
   readonly #reader = new StreamReader({ mayRefuse: true });
   #waiting: (() => void)[] = [];
 
@@ -35,6 +37,8 @@ export class RawClient {
         this.heard.push(
           "payload" in message ? { ...message, payload: Buffer.from(message.payload) } : message,
         );
+        if (this.answering && message.type === "beat")
+          this.say({ ...message, type: "answer", received: 0, payload: Buffer.alloc(0) });
         for (const wake of this.#waiting.splice(0)) wake();
       }),
     );
@@ -43,8 +47,8 @@ export class RawClient {
     });
   }
 
-  static async connect(port: number): Promise<RawClient> {
-    const socket = connect({ port, host: "127.0.0.1" });
+  static async connect(port: number, host = "127.0.0.1"): Promise<RawClient> {
+    const socket = connect({ port, host });
     await once(socket, "connect");
     return new RawClient(socket);
   }

@@ -4,8 +4,17 @@ import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { describe, test } from "node:test";
 import { LongConnection } from "../../src/client/index.js";
+import {
+  connectionKey,
+  messageIn,
+  readEnvelope,
+  sealDatagram,
+} from "../../src/heartbeat/protocol/datagram.js";
+import { encode } from "../../src/heartbeat/protocol/encode.js";
+import type { Hello } from "../../src/heartbeat/protocol/message.js";
 import { HeartbeatServer, type Session } from "../../src/server/index.js";
 import { until } from "../support/until.js";
+import { plainHello } from "./raw-client.js";
 
 const detect = { idle: "200ms", interval: "100ms", count: 3 };
 
@@ -130,4 +139,46 @@ describe("datagrams that somebody on the path has recorded", { timeout: 30_000 }
       stranger.close();
       path.close();
     });
+});
+
+test("a recorded hello between a client's hello and its first datagram does not keep it out", {
+  timeout: 20_000,
+}, async () => {
+  const key = randomBytes(32);
+  await using server = new HeartbeatServer();
+  const { port } = await server.listenUdp({ port: 0, host: "127.0.0.1", key });
+  const socket = await bound();
+  const say = async (drawn: Buffer, more: Partial<Hello> = {}): Promise<Hello> => {
+    const heard = once(socket, "message") as Promise<[Buffer]>;
+    const frame = encode({ ...plainHello, ...more });
+    socket.send(
+      sealDatagram(key, { direction: "from-client", id: drawn, sequence: 1 }, frame),
+      port,
+      "127.0.0.1",
+    );
+    const [datagram] = await heard;
+    assert.deepEqual(readEnvelope(datagram)?.id, drawn);
+    return messageIn(datagram) as Hello;
+  };
+  /** The first datagram under the key of a connection. */
+  const follow = (drawn: Buffer, hello: Hello): void => {
+    const own = connectionKey(key, { client: drawn, server: hello.key });
+    const frame = encode({ type: "beat", number: 1, sendEveryMs: 0, received: 0, payload: Buffer.alloc(0) });
+    const id = Buffer.from(hello.session as Uint8Array);
+    socket.send(sealDatagram(own, { direction: "from-client", id, sequence: 1 }, frame), port, "127.0.0.1");
+  };
+  const first = randomBytes(16);
+  const hello = await say(first);
+  const began = once(server, "session");
+  follow(first, hello);
+  await began;
+  const names = { session: Buffer.from(hello.session as Uint8Array), token: Buffer.from(hello.token) };
+  await once(socket, "message");
+  const mine = randomBytes(16);
+  const answered = await say(mine, names);
+  await say(randomBytes(16), names);
+  const resumed = once(server, "resumed");
+  follow(mine, answered);
+  await resumed;
+  socket.close();
 });

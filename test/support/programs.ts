@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 
 /** Another program, of which a test knows when it is ready, and that is gone afterwards. */
 export interface Program {
@@ -34,4 +36,17 @@ export function startProgram(command: readonly string[], ...args: readonly strin
       await ended;
     },
   };
+}
+
+/** Whether a program can be started by its name. */
+export function onPath(program: string): boolean {
+  return `${process.env["PATH"]}:/usr/local/sbin:/usr/sbin:/sbin`
+    .split(":")
+    .some((folder) => existsSync(join(folder, program)));
+}
+
+/** Why some of these cannot be started here; false: they can. */
+export function missingPrograms(...names: readonly string[]): string | false {
+  const lacks = names.filter((name) => !onPath(name));
+  return lacks.length === 0 ? false : `not installed: ${lacks.join(", ")}`;
 }

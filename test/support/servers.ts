@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, type SpawnOptions } from "node:child_p
 import { once } from "node:events";
 import { chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { onPath } from "./programs.js";
 
 /** Where a real server is started: here, or on a host of the lab. */
 export interface Place {
@@ -14,11 +15,6 @@ export interface Place {
 
 const rabbitMq = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const postgresHome = "/usr/lib/postgresql";
-const onPath = (program: string): boolean =>
-  `${process.env["PATH"]}:/usr/local/sbin:/usr/sbin:/sbin`
-    .split(":")
-    .some((folder) => existsSync(join(folder, program)));
-
 /** Why some of these cannot be started here; false: they can. */
 export function missingServers(
   ...names: readonly ("mosquitto" | "redis-server" | "postgresql" | "rabbitmq-server")[]

@@ -1,7 +1,7 @@
 import { DeadpeerError } from "../../errors.js";
 import type { MeasurementOptions } from "../../client/nat/measurement.js";
 import { parseHostPort } from "../../client/nat/target.js";
-import { formatDuration, parseDuration } from "../../plan/duration.js";
+import { durationFrom } from "../duration-option.js";
 import { wholeNumber } from "../whole-number.js";
 
 /** What commander makes of the command line. */
@@ -38,17 +38,8 @@ export function readRequest(
   return {
     target: parseHostPort(target),
     family: ipv4 === true ? 4 : ipv6 === true ? 6 : null,
-    maxMs: atLeast(max, leastMaxMs, "--max"),
+    maxMs: durationFrom(max, leastMaxMs, "--max"),
     connections: lanes,
-    precisionMs: precision === undefined ? null : atLeast(precision, leastPrecisionMs, "--precision"),
+    precisionMs: precision === undefined ? null : durationFrom(precision, leastPrecisionMs, "--precision"),
   };
-}
-
-function atLeast(text: string, leastMs: number, what: string): number {
-  const ms = parseDuration(text, what);
-  if (ms >= leastMs) return ms;
-  throw new DeadpeerError(
-    "bad-option",
-    `${what} ${text} is too short; give ${formatDuration(leastMs)} or more`,
-  );
 }

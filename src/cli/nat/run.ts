@@ -6,7 +6,8 @@ import { planDetection, type Plan } from "../../plan/planner.js";
 import { interruptible } from "../interrupt.js";
 import { note } from "../note.js";
 import { terminalOf } from "../output.js";
-import { NatProgress } from "./progress.js";
+import { ProgressLine } from "../progress-line.js";
+import { progressText } from "./progress.js";
 import { type NatCommandOptions, readRequest } from "./request.js";
 
 export type { NatCommandOptions } from "./request.js";
@@ -22,7 +23,7 @@ export async function run(target: string, options: NatCommandOptions): Promise<v
   planDetection({ detectWithin: options.detect });
   await interruptible(async (signal) => {
     const measurement = new Measurement({ ...request, signal });
-    using progress = new NatProgress(process.stderr, measurement);
+    using progress = new ProgressLine(process.stderr, () => progressText(measurement.progress));
     const measured = await measurement.run((server) => {
       note(beginning(server, request.maxMs));
       progress.start();

@@ -115,7 +115,8 @@ export class Connection {
   }
 }
 
-function refusal(error: unknown, endpoint: string): DeadpeerError {
+/** What a failed connect(2) means, for people. */
+export function refusal(error: unknown, endpoint: string): DeadpeerError {
   const { code = "", message } = error as NodeJS.ErrnoException;
   return new DeadpeerError("cannot-connect", `${endpoint} ${refusals[code] ?? message}`, {
     operation: "connect",

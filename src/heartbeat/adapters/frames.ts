@@ -1,7 +1,11 @@
 import type { Socket } from "node:net";
+import { systemClock } from "../../kernel/clock.js";
+import type { TimerClock } from "../../time/clock.js";
 import type { HeartbeatAdapter, Peer } from "../adapter.js";
 import { progressOf } from "../progress.js";
 import { limits, type Message, protocolVersion } from "../protocol/message.js";
+import { bytesOf } from "../session/bytes-of.js";
+import { endInTime } from "../session/end-in-time.js";
 import { StreamWire } from "../session/stream-wire.js";
 
 export interface FramesOptions {
@@ -13,13 +17,15 @@ export interface FramesOptions {
   readonly deadlineMs?: number;
   /** A message of the peer's. There is no session: what is lost with a connection is lost. */
   readonly onData?: (payload: Uint8Array) => void;
+  /** Default: the system's clocks. */
+  readonly clock?: TimerClock;
 }
 
 /** An adapter over a connection of one's own, and a way to send messages over it. */
 export interface FramesAdapter extends HeartbeatAdapter {
   readonly socket: Socket;
-  /** @returns false: the socket is full for now. */
-  send(payload: Uint8Array): boolean;
+  /** @returns false: the socket is full for now. @throws DeadpeerError `bad-option` for more than 1 MiB, and what is neither text nor bytes. */
+  send(payload: Uint8Array | string): boolean;
 }
 
 const none = new Uint8Array();
@@ -34,7 +40,7 @@ const none = new Uint8Array();
  * frames.send(Buffer.from("hello"));
  */
 export function overFrames(socket: Socket, options: FramesOptions = {}): FramesAdapter {
-  const { accepted = false, sendEveryMs = 0, deadlineMs = 40_000 } = options;
+  const { accepted = false, sendEveryMs = 0, deadlineMs = 40_000, clock = systemClock } = options;
   let sent = 0;
   let received = 0;
   let greeted = false;
@@ -62,7 +68,7 @@ export function overFrames(socket: Socket, options: FramesOptions = {}): FramesA
   };
   const broken = (text: string): void => {
     wire?.send({ type: "bye", reason: "protocol-error", text });
-    wire?.end();
+    if (wire !== null) endInTime(wire, clock);
   };
 
   const heard = (peer: Peer, message: Message): void => {
@@ -77,15 +83,12 @@ export function overFrames(socket: Socket, options: FramesOptions = {}): FramesA
         peer.beaten(none, message.sendEveryMs);
         for (const kept of waiting.splice(0)) wire?.send(kept);
         break;
-      case "beat":
-        wire?.send({
-          type: "answer",
-          number: message.number,
-          sendEveryMs,
-          received,
-          payload: peer.beaten(message.payload, message.sendEveryMs),
-        });
+      case "beat": {
+        const payload = peer.beaten(message.payload, message.sendEveryMs);
+        if (wire?.crowded === false)
+          wire.send({ type: "answer", number: message.number, sendEveryMs, received, payload });
         break;
+      }
       case "answer":
         peer.answered(message.number, message.payload);
         break;
@@ -100,7 +103,7 @@ export function overFrames(socket: Socket, options: FramesOptions = {}): FramesA
         break;
       case "bye":
         peer.ended();
-        wire?.end();
+        if (wire !== null) endInTime(wire, clock);
         break;
       default:
         peer.heard();
@@ -110,7 +113,10 @@ export function overFrames(socket: Socket, options: FramesOptions = {}): FramesA
   return {
     socket,
     progressed: progressOf(socket),
-    send: (payload) => send({ type: "data", sequence: ++sent, payload }),
+    send(given) {
+      const payload = bytesOf(given, limits.dataPayload);
+      return send({ type: "data", sequence: ++sent, payload });
+    },
     beat: ({ number, sendEveryMs: promisedMs, payload }) =>
       send({ type: "beat", number, sendEveryMs: promisedMs, received, payload }),
     close: () => socket.destroy(),

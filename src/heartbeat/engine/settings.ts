@@ -1,6 +1,7 @@
 import { DeadpeerError } from "../../errors.js";
 import { durationMs } from "../../plan/duration.js";
 import { planDetection } from "../../plan/planner.js";
+import { longestMs } from "../protocol/message.js";
 import type { BeatSettings } from "./engine.js";
 
 /**
@@ -73,6 +74,10 @@ export function checkBeatSettings(settings: BeatSettings): BeatSettings {
     throw refuse(`idle: ${idleMs} ms is less than the interval of ${intervalMs} ms between beats`);
   if (!Number.isInteger(count) || count < 1)
     throw refuse(`count: ${count} is not a number of unanswered beats; give 1 or more`);
+  if (idleMs + intervalMs * count > longestMs)
+    throw refuse(
+      `idle, interval, count: ${idleMs + intervalMs * count} ms in all are more than ${longestMs} ms`,
+    );
   if (sendEveryMs !== null && !(sendEveryMs >= intervalMs))
     throw refuse(
       `what was promised to the peer, something every ${sendEveryMs} ms, is less than the interval of ${intervalMs} ms between beats`,

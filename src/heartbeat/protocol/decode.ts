@@ -68,16 +68,16 @@ class Fields {
   }
 
   uint8(): number {
-    return this.bytes(1).readUInt8(0);
+    return this.#body.readUInt8(this.#claim(1));
   }
 
   uint32(): number {
-    return this.bytes(4).readUInt32BE(0);
+    return this.#body.readUInt32BE(this.#claim(4));
   }
 
   sequence(): number {
-    const bytes = this.bytes(8);
-    const sequence = bytes.readUInt32BE(0) * 2 ** 32 + bytes.readUInt32BE(4);
+    const start = this.#claim(8);
+    const sequence = this.#body.readUInt32BE(start) * 2 ** 32 + this.#body.readUInt32BE(start + 4);
     if (!Number.isSafeInteger(sequence)) throw malformed("a sequence number beyond 2^53");
     return sequence;
   }
@@ -96,14 +96,25 @@ class Fields {
   }
 
   bytes(length: number): Buffer {
-    const end = this.#offset + length;
+    const start = this.#claim(length);
+    return this.#body.subarray(start, start + length);
+  }
+
+  /** @returns where the next `length` bytes begin. */
+  #claim(length: number): number {
+    const start = this.#offset;
+    const end = start + length;
     if (end > this.#body.length) throw malformed(`${this.#body.length} bytes where ${end} are needed`);
-    const bytes = this.#body.subarray(this.#offset, end);
     this.#offset = end;
-    return bytes;
+    return start;
   }
 }
 
 export function malformed(problem: string): DeadpeerError {
   return new DeadpeerError("heartbeat-protocol", `the peer sent a message that cannot be: ${problem}`);
+}
+
+/** What the peer did, told from what the application throws while it is handed a message. */
+export function isProtocolError(error: unknown): error is DeadpeerError {
+  return error instanceof DeadpeerError && error.code === "heartbeat-protocol";
 }

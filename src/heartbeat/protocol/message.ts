@@ -1,6 +1,9 @@
 /** The version that this code speaks. Another one is answered with `bye`, reason `version`. */
 export const protocolVersion = 1;
 
+/** The longest time that 32 bits of milliseconds can say: 49 days. */
+export const longestMs = 2 ** 32 - 1;
+
 /** What one side may hold up the other with: lengths are checked before anything is kept. */
 export const limits = {
   /** Application data in a beat or an answer. */

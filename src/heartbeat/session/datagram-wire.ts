@@ -1,4 +1,3 @@
-import { DeadpeerError } from "../../errors.js";
 import {
   datagramPayload,
   type Direction,
@@ -7,6 +6,7 @@ import {
   readEnvelope,
   sealDatagram,
 } from "../protocol/datagram.js";
+import { isProtocolError } from "../protocol/decode.js";
 import { encode } from "../protocol/encode.js";
 import type { Message } from "../protocol/message.js";
 import { ReplayWindow } from "../protocol/replay-window.js";
@@ -26,8 +26,10 @@ export interface DatagramWireOptions {
 export class DatagramWire implements Wire {
   readonly transport = "udp";
   readonly reliable = false;
+  readonly crowded = false;
   readonly maxPayload = datagramPayload;
   readonly socket = null;
+  readonly remote = null;
   readonly #options: DatagramWireOptions;
   readonly #id: Buffer;
   readonly #seen = new ReplayWindow();
@@ -67,7 +69,7 @@ export class DatagramWire implements Wire {
       const message = messageIn(datagram);
       if (message !== null) listener.onMessage(message);
     } catch (error) {
-      if (!(error instanceof DeadpeerError)) throw error;
+      if (!isProtocolError(error)) throw error;
       listener.onProtocolError(error);
       return true;
     }

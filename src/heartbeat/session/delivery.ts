@@ -27,8 +27,12 @@ export interface DeliveryOptions {
   readonly onEmpty?: () => void;
 }
 
-/** What the peer did against the rules, in words. */
-export type Offence = string;
+/** Why a connection cannot go on. */
+export interface Offence {
+  readonly text: string;
+  /** The peer broke the rules; or what it sent cannot be kept on this side. */
+  readonly by: "peer" | "store";
+}
 
 /**
  * At-least-once delivery in both directions of one session, over one connection after the other: numbers what is sent, keeps it until
@@ -112,6 +116,16 @@ export class Delivery {
     return null;
   }
 
+  /** The same connection goes on over this wire: what was sent stays sent. */
+  goOn(wire: Wire): void {
+    this.#wire = wire;
+  }
+
+  /** Whether the session goes over this wire. */
+  isOn(wire: Wire): boolean {
+    return this.#wire === wire;
+  }
+
   detach(): void {
     this.#wire = null;
     this.#again?.close();
@@ -130,29 +144,42 @@ export class Delivery {
     if (sequence <= this.#received) {
       // Sent again because our word about it was lost, over datagrams; said again.
       if (this.#wire?.reliable === false) this.#toldReceived = -1;
-      return sequence === 0 ? "data with the sequence 0" : null;
+      return sequence === 0 ? broke("data with the sequence 0") : null;
     }
     if (sequence !== this.#received + 1)
       return this.#wire?.reliable === false
         ? null
-        : `data with the sequence ${sequence} after ${this.#received}`;
+        : broke(`data with the sequence ${sequence} after ${this.#received}`);
     // Journalled after it was handed over: a crash in between hands it over again, and loses nothing.
     this.#options.onData(payload, sequence);
-    this.#received = sequence;
-    this.#options.journal?.received(sequence);
-    return null;
+    const unkept = this.#record((journal) => journal.received(sequence));
+    if (unkept === null) this.#received = sequence;
+    return unkept;
   }
 
   /** The peer says what it has taken. */
   acknowledged(received: number): Offence | null {
     const taken = this.outbox.acknowledge(received);
-    if (taken === null) return `an acknowledgement of ${received}, which was never sent`;
+    if (taken === null) return broke(`an acknowledgement of ${received}, which was never sent`);
     if (taken === 0) return null;
-    this.#options.journal?.acknowledged(received);
+    const unkept = this.#record((journal) => journal.acknowledged(received));
+    if (unkept !== null) return unkept;
     this.#againMs = againMs.first;
     if (this.#wire !== null) this.pump();
     if (this.outbox.length === 0) this.#options.onEmpty?.();
     return null;
+  }
+
+  /** What is not kept is not said to be taken: the connection ends, and the next one brings it again. */
+  #record(write: (journal: SessionJournal) => void): Offence | null {
+    const { journal } = this.#options;
+    if (journal === null) return null;
+    try {
+      write(journal);
+      return null;
+    } catch (error) {
+      return unkept(error);
+    }
   }
 
   /** Says what has been taken, if that is news. */
@@ -195,9 +222,20 @@ export class Delivery {
   }
 
   #dropTooLong({ sequence, payload }: Outgoing): boolean {
-    if (!this.outbox.dropNext()) return false;
-    this.#options.journal?.dropped(sequence);
+    if (this.outbox.nextWasSent || this.#record((journal) => journal.dropped(sequence)) !== null)
+      return false;
+    this.outbox.dropNext();
     this.#options.onDropped(payload);
     return true;
   }
+}
+
+function broke(text: string): Offence {
+  return { text, by: "peer" };
+}
+
+/** @param error what a store has thrown. */
+export function unkept(error: unknown): Offence {
+  const reason = error instanceof Error ? error.message : String(error);
+  return { text: `the session cannot be kept: ${reason}`, by: "store" };
 }

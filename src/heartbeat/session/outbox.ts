@@ -137,9 +137,14 @@ export class Outbox {
     this.#sent = Math.max(this.#sent, this.#underway);
   }
 
+  /** Over another connection; then it has to stay. */
+  get nextWasSent(): boolean {
+    return this.#underway < this.#sent;
+  }
+
   /** The next one cannot be sent to this peer. Only what was never sent may go. @returns false if it was. */
   dropNext(): boolean {
-    if (this.#underway < this.#sent) return false;
+    if (this.nextWasSent) return false;
     const [payload] = this.#queue.splice(this.#first + this.#underway - this.#acknowledged, 1);
     this.#bytes -= payload?.length ?? 0;
     return true;
@@ -186,7 +191,14 @@ export class Outbox {
     const [payload] = this.#queue.splice(index, 1);
     if (payload === undefined) return false;
     this.#bytes -= payload.length;
-    dropped({ sequence: this.#sent + 1, payload });
+    try {
+      dropped({ sequence: this.#sent + 1, payload });
+    } catch (error) {
+      // It could not be written down that it is gone, so it is not.
+      this.#queue.splice(index, 0, payload);
+      this.#bytes += payload.length;
+      throw error;
+    }
     return true;
   }
 

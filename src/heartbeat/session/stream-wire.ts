@@ -1,10 +1,13 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { DeadpeerError } from "../../errors.js";
+import { isProtocolError } from "../protocol/decode.js";
 import { encode } from "../protocol/encode.js";
 import { limits, type Message } from "../protocol/message.js";
 import { StreamReader } from "../protocol/stream-reader.js";
 import type { Transport, Wire, WireListener } from "./wire.js";
+
+/** More than the longest message, which may wait for a slow peer, and a burst of answers. */
+const crowdedBytes = 2 * limits.dataPayload;
 
 /** Where a socket keeps its wire: the listeners are one function each for all wires, so that a connection more costs little. */
 const wireOf = Symbol("deadpeer wire");
@@ -44,8 +47,17 @@ export class StreamWire implements Wire {
     return true;
   }
 
+  get crowded(): boolean {
+    return this.socket.writableLength > crowdedBytes;
+  }
+
   get maxPayload(): number {
     return limits.dataPayload;
+  }
+
+  get remote(): { address: string; port: number } | null {
+    const { remoteAddress: address, remotePort: port } = this.socket;
+    return address === undefined || port === undefined ? null : { address, port };
   }
 
   /** Somebody else listens from now on. */
@@ -86,7 +98,11 @@ export class StreamWire implements Wire {
     try {
       this.#reader.push(chunk, this);
     } catch (error) {
-      if (!(error instanceof DeadpeerError)) throw error;
+      if (!isProtocolError(error)) {
+        // Not the peer's fault, but a listener's. What follows in the chunk is lost, so the connection cannot go on.
+        this.destroy();
+        throw error;
+      }
       this.#tell((listener) => listener.onProtocolError(error));
       return;
     }

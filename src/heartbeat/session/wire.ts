@@ -12,6 +12,10 @@ export interface Wire {
   readonly maxPayload: number;
   /** The TCP or TLS socket, if it has one. */
   readonly socket: Socket | null;
+  /** Where the other side is; null: others know. */
+  readonly remote: { readonly address: string; readonly port: number } | null;
+  /** The other side reads so little that beats of its are not answered any more: it would not see the answers, and they would pile up. */
+  readonly crowded: boolean;
   /** @returns false: it took the message, and is full for now; `onDrain` tells. */
   send(message: Message): boolean;
   /** Ends in order, with what was sent before. */

@@ -1,12 +1,16 @@
 import type { Socket } from "node:net";
 import { randomBytes } from "node:crypto";
 import { baseFd } from "../../guard/inner-socket.js";
+import { systemClock } from "../../kernel/clock.js";
 import { libcProblem } from "../../kernel/libc.js";
 import { readTcpInfo } from "../../kernel/tcp-info.js";
 import { echoVersion, greetingLine, LineReader } from "../../heartbeat/echo/lines.js";
+import { type Timer, timersOf } from "../../time/timers.js";
 
 /** Silence after which a connection is closed that belongs to no measurement. */
 const idleMs = 120_000;
+/** So long a goodbye may take to be read. */
+const leavingMs = 5_000;
 /** One measurement's lanes at once, two directions together. */
 const mostLanes = 256;
 const mostMistakes = 10;
@@ -26,6 +30,8 @@ export class EchoConnection {
   #role: Role = { kind: "none" };
   #reset = false;
   #mistakes = 0;
+  /** After the goodbye: the connection's last moments. */
+  #leaving: Timer | null = null;
 
   /** @param all every connection by its id, this one's among them once the caller has put it there. */
   constructor(socket: Socket, all: ReadonlyMap<string, EchoConnection>) {
@@ -53,8 +59,11 @@ export class EchoConnection {
 
   /** Says why, and closes in order: whoever hears no such word was cut off by somebody else. */
   bye(reason: string): void {
+    if (this.#leaving !== null) return;
     this.#socket.end(`bye ${reason}\n`);
-    this.#socket.setTimeout(5_000).once("timeout", () => this.#socket.destroy());
+    // Not the socket's own timeout, which whoever goes on talking puts off for ever.
+    this.#leaving = timersOf(systemClock).timer(() => this.#socket.destroy());
+    this.#leaving.set(leavingMs);
   }
 
   destroy(): void {
@@ -144,6 +153,7 @@ export class EchoConnection {
   }
 
   #closed(): void {
+    this.#leaving?.close();
     if (this.#role.kind === "control") for (const lane of this.#role.lanes) lane.destroy();
     // One that was reset is kept for the question what became of it.
     if (this.#role.kind === "lane" && !this.#reset && this.#role.control.#role.kind === "control")

@@ -38,7 +38,10 @@ export class EchoServer implements AsyncDisposable {
     const echo = new EchoServer(mostConnections);
     await new Promise<void>((resolve, reject) => {
       echo.#server.once("error", (error: NodeJS.ErrnoException) => reject(refusal(error, port, address)));
-      echo.#server.listen({ port, ...(address === null ? {} : { host: address }), backlog: 511 }, resolve);
+      echo.#server.listen(
+        { port, ...(address === null ? {} : { host: address }), backlog: mostConnections },
+        resolve,
+      );
     });
     // Accepting that fails now and then (no descriptors left) concerns the one who wanted in.
     echo.#server.on("error", () => {});

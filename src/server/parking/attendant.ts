@@ -11,7 +11,8 @@ import { receive, transmit } from "../../kernel/socket-io.js";
 import { TimerWheel } from "../../time/timer-wheel.js";
 import { beatBurst } from "../beat-rate.js";
 import type { Handback, Why } from "./handback.js";
-import { hand, order, type Slots, word } from "./slots.js";
+import { firstListener, Porter } from "./porter.js";
+import { hand, order, orderOf, slotOf, type Slots, word } from "./slots.js";
 
 /** What the bell is known by in the epoll set: no slot has it. */
 export const bellSlot = 0xffff_ffff;
@@ -21,6 +22,11 @@ const longestWaitMs = 1_000;
 const batch = 1_000;
 /** With more ready than one turn takes, deadlines wait, for what proves a peer alive may lie unread; but not for ever. */
 const mostFullTurns = 50;
+/**
+ * Turns in a row with events for nobody. Where somebody else has closed a descriptor of ours while its connection lives on under another
+ * number, the kernel goes on telling of it, and lets nobody take it out of the set any more: a new set is the only way out.
+ */
+const mostStrayTurns = 1_000;
 
 export interface AttendantOptions {
   readonly slots: Slots;
@@ -28,16 +34,19 @@ export interface AttendantOptions {
   /** An eventfd, rung for orders. */
   readonly bell: number;
   readonly beatEveryMs: number;
+  readonly handshakeMs: number;
+  readonly mostGreeting: number;
   readonly now: () => number;
   readonly handBack: (back: Handback) => void;
+  readonly arrived: (arrivals: readonly number[]) => void;
 }
 
 /**
- * Keeps parked sessions: answers their beats, and hands back whatever asks for more than that. It owns nothing and closes nothing; a
- * descriptor is its to use from the order to park until it hands the slot back.
+ * Keeps parked sessions: answers their beats, and hands back whatever asks for more than that. It owns and closes nobody's
+ * descriptor; one is its to use from the order to park until it hands the slot back, or, where it accepts, until it says who came.
  *
  * @example
- * const attendant = new Attendant({ slots, epoll, bell, beatEveryMs: 100, now, handBack });
+ * const attendant = new Attendant({ slots, epoll, bell, now, handBack, arrived, ...data });
  * while (!slots.fenced) attendant.turn();
  */
 export class Attendant {
@@ -47,10 +56,12 @@ export class Attendant {
   readonly #wheel: TimerWheel;
   /** The generation of the tenant in each slot, plus one; 0: nobody. */
   readonly #tenant: Float64Array;
+  readonly #porter: Porter;
   readonly #oneBeat: Buffer;
   readonly #said: Said = { sendEveryMs: 0, received: 0 };
   readonly #own: Said = { sendEveryMs: 0, received: 0 };
   #fullTurns = 0;
+  #strayTurns = 0;
   /** When the wheel is next looked at; asking it each turn would cost more than a beat. */
   #lookMs = Number.POSITIVE_INFINITY;
 
@@ -62,6 +73,10 @@ export class Attendant {
     this.#tenant = new Float64Array(options.slots.capacity);
     this.#oneBeat = options.slots.room.subarray(0, bareBeat);
     this.#epoll.add(options.bell, bellSlot, 0);
+    const { slots, epoll, bell: spare, handshakeMs, mostGreeting, arrived: tell } = options;
+    const moveIn = (slot: number, dueMs: number): void => this.#moveIn(slot, dueMs);
+    const moveOut = (slot: number): void => this.#moveOut(slot);
+    this.#porter = new Porter({ slots, epoll, spare, handshakeMs, mostGreeting, moveIn, moveOut, tell });
   }
 
   /** Waits for something, a second at most, and does what there is to do. */
@@ -69,20 +84,27 @@ export class Attendant {
     const count = this.#epoll.wait(this.#waitMs());
     Atomics.add(this.#slots.control, word.turns, 1);
     const nowMs = this.#options.now();
+    let strays = 0;
     for (let event = 0; event < count && !this.#slots.fenced; event++) {
       const slot = this.#epoll.low(event);
       if (slot === bellSlot) silence(this.#options.bell);
-      else if (this.#tenant[slot] === this.#epoll.high(event) + 1)
-        this.#serve(slot, this.#epoll.what(event), nowMs);
+      else if (slot >= firstListener) this.#porter.accept(slot - firstListener, nowMs);
+      else if (this.#tenant[slot] !== this.#epoll.high(event) + 1) strays++;
+      else if (this.#porter.greets(slot)) this.#porter.heard(slot);
+      else this.#serve(slot, this.#epoll.what(event), nowMs);
     }
+    this.#strayTurns = strays > 0 ? this.#strayTurns + 1 : 0;
+    if (this.#strayTurns > mostStrayTurns) throw new Error("the epoll set tells of what nobody has any more");
     this.#obey();
     this.#fullTurns = count === this.#epoll.most ? this.#fullTurns + 1 : 0;
     if (nowMs >= this.#lookMs && this.#fullTurns % mostFullTurns === 0) this.#lookAt(nowMs);
+    if (!this.#slots.fenced) this.#porter.finish(nowMs);
   }
 
   #waitMs(): number {
-    if (this.#lookMs === Number.POSITIVE_INFINITY) return longestWaitMs;
-    return Math.min(longestWaitMs, Math.max(0, Math.ceil(this.#lookMs - this.#options.now())));
+    const nowMs = this.#options.now();
+    const nextMs = Math.min(this.#lookMs - nowMs, this.#porter.waitMs(nowMs));
+    return Math.min(longestWaitMs, Math.max(0, Math.ceil(nextMs)));
   }
 
   #lookAt(nowMs: number): void {
@@ -91,37 +113,63 @@ export class Attendant {
   }
 
   #obey(): void {
-    let parked = false;
-    for (let given = this.#slots.next(); given >= 0 && !this.#slots.fenced; given = this.#slots.next()) {
-      const slot = given >>> 1;
-      if ((given & 1) === order.park) {
-        this.#park(slot);
-        parked = true;
-      }
-      // What was handed back meanwhile is on its way already.
-      else if (this.#tenant[slot] !== 0) this.#handBack(slot, "recalled");
-    }
-    if (parked) this.#lookMs = this.#wheel.nextMs() ?? Number.POSITIVE_INFINITY;
+    for (let given = this.#slots.next(); given >= 0 && !this.#slots.fenced; given = this.#slots.next())
+      this.#do(orderOf(given), slotOf(given));
   }
 
-  #park(slot: number): void {
+  #do(what: number, slot: number): void {
+    switch (what) {
+      case order.park:
+      case order.keep:
+        this.#park(slot, what === order.keep);
+        break;
+      case order.recall:
+        // What was handed back meanwhile is on its way already.
+        if (this.#tenant[slot] !== 0) this.#handBack(slot, "recalled");
+        break;
+      case order.grant:
+        this.#porter.grant(slot);
+        break;
+      case order.listen:
+        this.#porter.listen(slot);
+        break;
+      default:
+        this.#porter.deafen(slot);
+    }
+  }
+
+  #moveIn(slot: number, dueMs: number): void {
+    this.#tenant[slot] = at(this.#slots.generation, slot) + 1;
+    this.#wheel.set(slot, dueMs);
+    this.#lookMs = Math.min(this.#lookMs, dueMs);
+  }
+
+  #moveOut(slot: number): void {
+    this.#tenant[slot] = 0;
+    this.#wheel.delete(slot);
+  }
+
+  /** @param known it was accepted here, and is in the set. */
+  #park(slot: number, known: boolean): void {
     const generation = at(this.#slots.generation, slot);
-    this.#tenant[slot] = generation + 1;
+    const fd = at(this.#slots.fd, slot);
+    this.#moveIn(slot, at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot));
     try {
-      this.#epoll.add(at(this.#slots.fd, slot), slot, generation);
+      if (known) this.#epoll.again(fd, slot, generation);
+      else this.#epoll.add(fd, slot, generation);
     } catch {
       // No memory, no watches left, or nothing there any more: its owner keeps it as it kept it before.
       this.#handBack(slot, "refused");
-      return;
     }
-    this.#wheel.set(slot, at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot));
   }
 
   /** A deadline has come: whoever was heard meanwhile only gets the next one. */
   #look(slot: number, nowMs: number): void {
+    if (this.#slots.fenced) return;
     const dueMs = at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot);
-    if (dueMs > nowMs) this.#wheel.set(slot, dueMs);
-    else if (!this.#slots.fenced) this.#handBack(slot, "due");
+    if (this.#porter.greets(slot)) this.#porter.overdue(slot);
+    else if (dueMs > nowMs) this.#wheel.set(slot, dueMs);
+    else this.#handBack(slot, "due");
   }
 
   #serve(slot: number, what: number, nowMs: number): void {
@@ -171,8 +219,7 @@ export class Attendant {
 
   #handBack(slot: number, why: Why, more: Partial<Handback> = {}): void {
     const generation = at(this.#tenant, slot) - 1;
-    this.#tenant[slot] = 0;
-    this.#wheel.delete(slot);
+    this.#moveOut(slot);
     this.#epoll.remove(at(this.#slots.fd, slot));
     this.#options.handBack({ slot, generation, why, ...nothing, ...more });
   }

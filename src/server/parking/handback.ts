@@ -18,6 +18,26 @@ export interface Handback {
   readonly syscall: "read" | "write" | null;
 }
 
+/**
+ * Why an accepted connection is the owner's to deal with: something has come over it, or its end; nothing has for too long; there are
+ * too many that have said nothing; no descriptor was left, and it has been closed.
+ */
+export const arrivalKinds = ["heard", "overdue", "excess", "full"] as const;
+export type ArrivalKind = (typeof arrivalKinds)[number];
+
+/** An accepted connection in one number, as threads hand it over: a turn's arrivals are one message. */
+export function arrival(slot: number, kind: ArrivalKind): number {
+  return slot * arrivalKinds.length + arrivalKinds.indexOf(kind);
+}
+
+export function readArrival(number: number): { slot: number; kind: ArrivalKind } {
+  const kind = arrivalKinds[number % arrivalKinds.length] as ArrivalKind;
+  return { slot: Math.floor(number / arrivalKinds.length), kind };
+}
+
+/** What the attendant says: it is there; somebody leaves; these have arrived. */
+export type Said = "ready" | Handback | readonly number[];
+
 /** What the attendant is started with. */
 export interface AttendantData {
   readonly memory: SharedArrayBuffer;
@@ -25,6 +45,8 @@ export interface AttendantData {
   readonly epoll: number;
   readonly bell: number;
   readonly beatEveryMs: number;
+  readonly handshakeMs: number;
+  readonly mostGreeting: number;
   /** The owner's monotonic time when the process's own (hrtime) was 0. */
   readonly zeroMs: number;
 }

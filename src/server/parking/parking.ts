@@ -1,45 +1,86 @@
-import { DeadpeerError } from "../../errors.js";
-import { systemClock } from "../../kernel/clock.js";
-import { libcProblem } from "../../kernel/libc.js";
-import { durationMs } from "../../plan/duration.js";
+import type { Server } from "node:net";
 import type { TimerClock } from "../../time/clock.js";
 import type { Connection } from "../connection.js";
 import { Lot } from "./lot.js";
-
-/** How idle sessions are parked. */
-export interface ParkingOptions {
-  /** A session is parked when it has needed nothing but answers to beats for this long. Default 5s. */
-  readonly after?: string | number;
-}
+import type { ParkingSettings } from "./options.js";
+import type { Reception } from "./shift.js";
+import { StreamDoor, type StreamDoorOptions } from "./stream-door.js";
 
 /** So long the sweep may hold up everything else. */
 const sliceMs = 10;
 /** While the worker starts. */
 const againMs = 20;
-/** Slots cost memory only once they are used, but there must be an end. */
-const mostSlots = 1 << 20;
+/** So long a listener waits for the worker; then Node begins to accept. */
+const mostStartMs = 2_000;
 
-/** Moves connections of quiet sessions into the lot. */
+/** Moves connections of quiet sessions into the lot, and has it accept at listeners. */
 export class Parking {
   readonly lot: Lot;
   readonly #clock: TimerClock;
   readonly #afterMs: number;
   readonly #connections: ReadonlySet<Connection>;
+  readonly #doorOptions: Omit<StreamDoorOptions, "lot">;
+  readonly #doors = new Set<StreamDoor>();
+  #opened: (() => void)[] = [];
   #timer: object | null = null;
   #closed = false;
 
   constructor(options: {
     readonly clock: TimerClock;
-    readonly afterMs: number;
-    readonly maxSessions: number;
+    readonly settings: ParkingSettings;
+    /** Sessions at a time, and connections that will be. */
+    readonly capacity: number;
     readonly beatEveryMs: number;
     readonly connections: ReadonlySet<Connection>;
+    readonly reception: Reception;
+    readonly doors: Omit<StreamDoorOptions, "lot">;
   }) {
-    const { clock, afterMs, maxSessions, beatEveryMs, connections } = options;
+    const { clock, settings, capacity, beatEveryMs, connections, reception, doors } = options;
     this.#clock = clock;
-    this.#afterMs = afterMs;
+    this.#afterMs = settings.afterMs;
     this.#connections = connections;
-    this.lot = new Lot({ clock, capacity: Math.min(maxSessions, mostSlots), beatEveryMs });
+    this.#doorOptions = doors;
+    this.lot = new Lot({
+      clock,
+      capacity,
+      beatEveryMs,
+      workers: settings.workers,
+      reception,
+      onOpen: () => this.#open(),
+      onShut: () => {
+        for (const door of this.#doors) void door.toNode();
+      },
+    });
+  }
+
+  /** Listeners at which the lot accepts by itself. */
+  get acceptsAt(): number {
+    return [...this.#doors].filter(({ atLot }) => atLot).length;
+  }
+
+  /**
+   * Has the lot accept at a listener, whenever it can.
+   *
+   * @returns false: it cannot, and the server stays the caller's.
+   */
+  takeIn(server: Server): boolean {
+    const door = StreamDoor.of(server, { ...this.#doorOptions, lot: this.lot });
+    if (door === null) return false;
+    this.#doors.add(door);
+    if (this.lot.open) door.toLot();
+    return true;
+  }
+
+  /** Until the lot is open, or does not want to be. */
+  async opened(): Promise<void> {
+    if (this.lot.open || this.#closed) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.set(resolve, mostStartMs);
+      this.#opened.push(() => {
+        this.#clock.clear(timer);
+        resolve();
+      });
+    });
   }
 
   /** A connection is here, new or out of the lot. */
@@ -47,11 +88,18 @@ export class Parking {
     if (this.#timer === null && !this.#closed) this.#sweepIn(this.#afterMs);
   }
 
-  /** From now on nobody is parked. */
-  stop(): void {
+  /** From now on nobody is parked or accepted. Resolves when the listeners are closed. */
+  async stop(): Promise<void> {
     this.#closed = true;
+    for (const wake of this.#opened.splice(0)) wake();
     if (this.#timer !== null) this.#clock.clear(this.#timer);
     this.#timer = null;
+    await Promise.all(Array.from(this.#doors, (door) => door.close()));
+  }
+
+  #open(): void {
+    for (const wake of this.#opened.splice(0)) wake();
+    for (const door of this.#doors) door.toLot();
   }
 
   #sweepIn(delayMs: number): void {
@@ -78,21 +126,4 @@ export class Parking {
     }
     if (this.#connections.size > 0) this.#sweepIn(Math.max(againMs, this.#afterMs / 2));
   }
-}
-
-/**
- * After how long sessions are parked, or null where they are not.
- *
- * @throws DeadpeerError `bad-option`, `bad-duration`; `platform-unsupported` or `ffi-unavailable` where it is asked for and cannot be.
- */
-export function parkingAfterMs(
-  wanted: boolean | ParkingOptions,
-  clock: TimerClock | undefined,
-): number | null {
-  if (wanted === false) return null;
-  const problem = libcProblem();
-  if (problem !== null) throw problem;
-  if (clock !== undefined && clock !== systemClock)
-    throw new DeadpeerError("bad-option", "parking: the lot goes by the system's clock; leave out clock");
-  return durationMs((wanted === true ? undefined : wanted.after) ?? "5s", "parking.after");
 }

@@ -1,56 +1,49 @@
 import { Worker } from "node:worker_threads";
-import { createEpoll } from "../../kernel/epoll.js";
+import { createEpoll, Epoll } from "../../kernel/epoll.js";
 import { createEventFd, ring } from "../../kernel/event-fd.js";
+import { peerBytes } from "../../kernel/accept.js";
 import type { OwnedFd } from "../../kernel/fd.js";
-import { check, libc } from "../../kernel/libc.js";
+import { type PeerAddress, peerAddress } from "../../kernel/peer-address.js";
 import { socketCookie } from "../../kernel/socket-cookie.js";
+import { closeFd } from "../../kernel/socket-io.js";
 import type { TimerClock } from "../../time/clock.js";
-import type { AttendantData, Handback, Why } from "./handback.js";
-import { hand, order, Slots, word } from "./slots.js";
+import { type ArrivalKind, type AttendantData, type Handback, readArrival, type Said } from "./handback.js";
+import { deaf, hand, order, Slots, word } from "./slots.js";
+import type { HandedBack, Tenant, Terms } from "./tenant.js";
+import { Vigil } from "./vigil.js";
 
-/** Whoever is parked. */
-export interface Tenant {
-  /** It is out of the lot, and the descriptor is its own from now on. */
-  handedBack(back: HandedBack): void;
-}
-
-/** What the lot knows of a session that leaves it. */
-export interface HandedBack {
-  /** null: somebody else has closed it. */
-  readonly fd: number | null;
-  /** `taken-over`: the worker is no more. */
-  readonly why: Why | "taken-over";
-  readonly bytes: Uint8Array | null;
-  readonly unsent: Uint8Array | null;
-  /** A read or write that failed. */
-  readonly failed: { readonly errno: number; readonly syscall: "read" | "write" } | null;
-  readonly heardMs: number;
-  readonly paidMs: number;
-}
-
-/** What the attendant has to know of a session. */
-export interface Terms {
-  readonly heardMs: number;
-  readonly paidMs: number;
-  readonly patienceMs: number;
-  readonly sendEveryMs: number;
-  readonly received: number;
-  readonly acknowledged: number;
+/** Who deals with what a worker has accepted. */
+export interface Reception {
+  /** For how long a connection may say nothing. */
+  readonly handshakeMs: number;
+  /** Such connections at a time, with a worker. */
+  readonly mostGreeting: number;
+  /** The slot is to be kept (`Shift.keep`) or given up (`Shift.release`) before this returns. */
+  arrived(shift: Shift, slot: number, kind: ArrivalKind): void;
+  /** A connection that has said nothing yet, of a worker that is no more: the descriptor is the caller's. */
+  stranded(fd: number): void;
 }
 
 export interface ShiftOptions {
   readonly clock: TimerClock;
   readonly capacity: number;
   readonly beatEveryMs: number;
+  /** null: nothing is accepted here. */
+  readonly reception: Reception | null;
   /** How often the worker is looked at; one that has stood still for three looks hangs. */
   readonly watchMs: number;
+  /** The worker takes sessions from now on. */
+  readonly onReady: () => void;
+  /** Some have arrived, or slots for them are wanted. */
+  readonly onArrivals: () => void;
   /** The worker has ended, and nobody is parked any more. */
   readonly onEnd: (shift: Shift, problem: Error | null) => void;
   /** Instead of deadpeer's own, for tests of what goes wrong. */
   readonly worker?: URL;
 }
 
-const strikesOut = 3;
+/** In the slots that the worker was granted: who is there is not known yet. */
+const newcomer: Tenant = { handedBack: () => {} };
 /** After being fenced it touches no descriptor; its last call into the kernel returns within a second. */
 const patienceWithEndMs = 5_000;
 
@@ -62,6 +55,7 @@ export class Shift {
   readonly #options: ShiftOptions;
   readonly #slots: Slots;
   readonly #epoll: OwnedFd;
+  readonly #set: Epoll;
   readonly #bell: OwnedFd;
   readonly #worker: Worker;
   readonly #tenants: (Tenant | null)[] = [];
@@ -71,13 +65,15 @@ export class Shift {
   readonly #recalled: Uint8Array;
   readonly #free: number[] = [];
   #parked = 0;
+  /** Slots with newcomers, or for them. */
+  #granted = 0;
+  #listening = 0;
+  #held = false;
   #ready = false;
   #ended = false;
   #ringing = false;
   #problem: Error | null = null;
-  #watch: object | null = null;
-  #turns = 0;
-  #strikes = 0;
+  readonly #vigil: Vigil;
   readonly #exit: Promise<void>;
   #exited: () => void = () => {};
 
@@ -88,6 +84,7 @@ export class Shift {
     this.#cookies = new BigUint64Array(options.capacity);
     this.#recalled = new Uint8Array(options.capacity);
     this.#epoll = createEpoll();
+    this.#set = new Epoll(this.#epoll.fd, 1);
     try {
       this.#bell = createEventFd();
     } catch (error) {
@@ -100,6 +97,8 @@ export class Shift {
       epoll: this.#epoll.fd,
       bell: this.#bell.fd,
       beatEveryMs: options.beatEveryMs,
+      handshakeMs: options.reception?.handshakeMs ?? 0,
+      mostGreeting: options.reception?.mostGreeting ?? 0,
       zeroMs: options.clock.monotonic() - Number(process.hrtime.bigint()) / 1e6,
     };
     // Options of this process, such as --input-type, need not fit a file.
@@ -109,13 +108,20 @@ export class Shift {
       name: "deadpeer parking",
     });
     this.#worker.unref();
+    this.#vigil = new Vigil({
+      clock: options.clock,
+      everyMs: options.watchMs,
+      turns: () => Atomics.load(this.#slots.control, word.turns),
+      needed: () => this.#busy && !this.#ended,
+      onHang: () => {
+        this.#problem = new Error("the parking worker hangs");
+        this.#retire();
+      },
+    });
     this.#exit = new Promise((resolve) => {
       this.#exited = resolve;
     });
-    this.#worker.on("message", (message: Handback | "ready") => {
-      if (message === "ready") this.#ready = true;
-      else this.#takeBack(message);
-    });
+    this.#worker.on("message", (message: Said) => this.#hear(message));
     this.#worker.on("error", (error: Error) => {
       this.#problem = error;
     });
@@ -142,28 +148,86 @@ export class Shift {
   park(fd: number, tenant: Tenant, terms: Terms): number {
     const cookie = this.ready ? socketCookie(fd) : null;
     if (cookie === null) return -1;
-    const squatter = (this.#slotOfFd[fd] ?? 0) - 1;
-    // The kernel gives no number twice: whoever had it here was closed by somebody else.
-    if (squatter >= 0) this.#lose(squatter);
-    const slot = this.#free.pop() ?? this.#tenants.length;
-    if (slot >= this.#options.capacity) return -1;
-    const slots = this.#slots;
-    slots.fd[slot] = fd;
-    slots.generation[slot] = ((slots.generation[slot] ?? 0) + 1) >>> 0;
-    slots.heardMs[slot] = terms.heardMs;
-    slots.paidMs[slot] = terms.paidMs;
-    slots.patienceMs[slot] = terms.patienceMs;
-    slots.sendEveryMs[slot] = terms.sendEveryMs;
-    slots.received[slot] = terms.received;
-    slots.acknowledged[slot] = terms.acknowledged;
-    this.#cookies[slot] = cookie;
-    this.#recalled[slot] = 0;
-    this.#tenants[slot] = tenant;
-    this.#noteFd(fd, slot + 1);
+    const slot = this.#takeSlot();
+    if (slot < 0) return -1;
+    this.#slots.fd[slot] = fd;
+    this.#slots.peers.fill(0, slot * peerBytes, (slot + 1) * peerBytes);
+    this.#settle(slot, cookie, tenant, terms);
     this.#order(order.park, slot);
-    if (this.#parked++ === 0) this.#worker.ref();
-    this.#keepWatch();
     return slot;
+  }
+
+  /** The same for a connection that has arrived, in its slot. @returns false: there is none any more, and the slot is to be released. */
+  keep(slot: number, tenant: Tenant, terms: Terms): boolean {
+    const cookie = this.ready ? socketCookie(this.#slots.fd[slot] ?? -1) : null;
+    if (cookie === null) return false;
+    this.#granted--;
+    this.#settle(slot, cookie, tenant, terms);
+    this.#order(order.keep, slot);
+    return true;
+  }
+
+  /** Gives up the slot of a connection that has arrived. @returns its descriptor, which is the caller's; -1: there is none. */
+  release(slot: number): number {
+    const fd = this.#slots.fd[slot] ?? -1;
+    this.#granted--;
+    this.#tenants[slot] = null;
+    this.#free.push(slot);
+    // It may live on, and the worker's set would still know it.
+    if (fd >= 0 && !this.#ended) this.#set.remove(fd);
+    return fd;
+  }
+
+  /** Of a connection that has arrived: it is still this slot's. */
+  fd(slot: number): number {
+    return this.#slots.fd[slot] ?? -1;
+  }
+
+  /** The other side of a connection that was accepted here, parked or just arrived; null: of another. */
+  remote(slot: number): PeerAddress | null {
+    return peerAddress(this.#slots.peers, slot * peerBytes);
+  }
+
+  /** Accepts at a listening socket, which stays the caller's, from now on. @param listener a number of the caller's, below `mostListeners`. */
+  listen(listener: number, fd: number): void {
+    this.#slots.listeners[listener] = fd;
+    this.#listening++;
+    this.#order(order.listen, listener);
+    this.#hold();
+  }
+
+  /** Not any more. Afterwards, at once where the worker has ended, the worker does not touch it. */
+  async deafen(listener: number): Promise<void> {
+    const { clock } = this.#options;
+    this.#listening--;
+    this.#order(order.deafen, listener);
+    while (!this.#ended && Atomics.load(this.#slots.listeners, listener) !== deaf)
+      await new Promise<void>((resolve) => {
+        clock.set(resolve, 5);
+      });
+    this.#hold();
+  }
+
+  /** Connections that have said nothing yet. */
+  get greeting(): number {
+    return this.#ended ? 0 : Math.max(0, this.#slots.control[word.greeting] ?? 0);
+  }
+
+  /** Connections that have said something, with whoever; they count, too. */
+  set greetingElsewhere(count: number) {
+    this.#slots.control[word.greetingElsewhere] = count;
+  }
+
+  /** Gives the worker slots for those whom it accepts, until it has so many. */
+  supply(most: number): void {
+    for (let vacant = this.#granted - this.greeting; vacant < most && this.ready; vacant++) {
+      const slot = this.#takeSlot();
+      if (slot < 0) return;
+      this.#slots.fd[slot] = -1;
+      this.#tenants[slot] = newcomer;
+      this.#granted++;
+      this.#order(order.grant, slot);
+    }
   }
 
   /** Asks for a session: its tenant has it back soon, if not already on its way for another reason. */
@@ -196,6 +260,51 @@ export class Shift {
     ring(this.#bell.fd);
   }
 
+  /** @returns -1: all are taken. */
+  #takeSlot(): number {
+    const slot = this.#free.pop() ?? this.#tenants.length;
+    if (slot >= this.#options.capacity) return -1;
+    this.#slots.generation[slot] = ((this.#slots.generation[slot] ?? 0) + 1) >>> 0;
+    return slot;
+  }
+
+  #settle(slot: number, cookie: bigint, tenant: Tenant, terms: Terms): void {
+    const slots = this.#slots;
+    slots.heardMs[slot] = terms.heardMs;
+    slots.paidMs[slot] = terms.paidMs;
+    slots.patienceMs[slot] = terms.patienceMs;
+    slots.sendEveryMs[slot] = terms.sendEveryMs;
+    slots.received[slot] = terms.received;
+    slots.acknowledged[slot] = terms.acknowledged;
+    this.#cookies[slot] = cookie;
+    this.#recalled[slot] = 0;
+    this.#tenants[slot] = tenant;
+    this.#parked++;
+    this.#claimFd(slots.fd[slot] ?? -1, slot);
+    this.#hold();
+  }
+
+  #claimFd(fd: number, slot: number): void {
+    const squatter = (this.#slotOfFd[fd] ?? 0) - 1;
+    // The kernel gives no number twice: whoever had it here was closed by somebody else.
+    if (squatter >= 0) this.#lose(squatter);
+    this.#noteFd(fd, slot + 1);
+  }
+
+  get #busy(): boolean {
+    return this.#parked > 0 || this.#listening > 0;
+  }
+
+  /** The process lives for as long as somebody is here, or may come. */
+  #hold(): void {
+    if (this.#ended) return;
+    if (this.#busy) this.#vigil.keep();
+    if (this.#busy === this.#held) return;
+    this.#held = this.#busy;
+    if (this.#held) this.#worker.ref();
+    else this.#worker.unref();
+  }
+
   #order(what: number, slot: number): void {
     this.#slots.give(what, slot);
     if (this.#ringing) return;
@@ -216,6 +325,30 @@ export class Shift {
     this.#slotOfFd[fd] = value;
   }
 
+  #hear(message: Said): void {
+    if (message === "ready") {
+      this.#ready = true;
+      this.#options.onReady();
+    } else if ("slot" in message) this.#takeBack(message);
+    else {
+      for (const one of message) this.#arrive(one);
+      this.#options.onArrivals();
+    }
+  }
+
+  #arrive(one: number): void {
+    const { slot, kind } = readArrival(one);
+    if (this.#tenants[slot] !== newcomer) return;
+    try {
+      this.#options.reception?.arrived(this, slot, kind);
+    } catch (error) {
+      // Of the application, in an event of its session: loud, but the others must not suffer for it.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
+  }
+
   #takeBack({ slot, generation, why, bytes, unsent, errno, syscall }: Handback): void {
     if (this.#slots.generation[slot] !== generation || this.#tenants[slot] == null) return;
     this.#leave(slot, {
@@ -231,7 +364,8 @@ export class Shift {
     const fd = this.#slots.fd[slot] ?? -1;
     this.#tenants[slot] = null;
     this.#free.push(slot);
-    if (--this.#parked === 0) this.#worker.unref();
+    this.#parked--;
+    this.#hold();
     if (fd >= 0) this.#noteFd(fd, 0);
     const ours = fd >= 0 && socketCookie(fd) === this.#cookies[slot];
     tenant.handedBack({
@@ -250,22 +384,6 @@ export class Shift {
 
   // A worker that fails.
 
-  #keepWatch(): void {
-    if (this.#watch !== null || this.#ended) return;
-    this.#watch = this.#options.clock.set(() => this.#lookAfter(), this.#options.watchMs);
-  }
-
-  #lookAfter(): void {
-    this.#watch = null;
-    const turns = Atomics.load(this.#slots.control, word.turns);
-    this.#strikes = turns === this.#turns ? this.#strikes + 1 : 0;
-    this.#turns = turns;
-    if (this.#strikes >= strikesOut) {
-      this.#problem = new Error("the parking worker hangs");
-      this.#retire();
-    } else if (this.#parked > 0) this.#keepWatch();
-  }
-
   #retire(): void {
     if (this.#ended || this.#slots.fenced) return;
     this.fence();
@@ -282,9 +400,11 @@ export class Shift {
     this.#slots.fence();
     shifts.delete(this);
     if (shifts.size === 0) process.off("exit", fenceAll);
-    if (this.#watch !== null) this.#options.clock.clear(this.#watch);
+    this.#vigil.end();
     this.#epoll.close();
     this.#bell.close();
+    const reserve = (this.#slots.control[word.reserve] ?? 0) - 1;
+    if (reserve >= 0) closeFd(reserve);
     this.#takeOver();
     this.#exited();
     this.#options.onEnd(this, this.#problem);
@@ -297,16 +417,16 @@ export class Shift {
     const sameTenant = generation[inHand] === (control[word.handGeneration] ?? 0) >>> 0;
     for (const [slot, tenant] of this.#tenants.entries()) {
       if (tenant === null) continue;
+      if (tenant === newcomer) {
+        const fd = this.release(slot);
+        if (fd >= 0) this.#options.reception?.stranded(fd);
+        continue;
+      }
       const read = slot === inHand && sameTenant;
       const bytes = read ? Uint8Array.from(room.subarray(0, control[word.handLength])) : null;
       this.#leave(slot, { why: "taken-over", bytes, unsent: null, failed: null });
     }
   }
-}
-
-/** Closes a descriptor that nobody wants back. */
-export function closeParked(fd: number): void {
-  check(libc().close(fd), "close");
 }
 
 const shifts = new Set<Shift>();

@@ -1,3 +1,5 @@
+import { peerBytes } from "../../kernel/accept.js";
+
 /** Where the two threads' common words lie in `Slots.control`. */
 export const word = {
   /** Counted by the attendant each time round: who stands still hangs. */
@@ -12,12 +14,33 @@ export const word = {
   handGeneration: 5,
   handLength: 6,
   hand: 7,
+  /** Connections that the attendant has accepted and that have said nothing yet; by the attendant. */
+  greeting: 8,
+  /** Those that have, but not all of a hello; by the owner. */
+  greetingElsewhere: 9,
+  /** A descriptor that is given up to refuse a connection where there are no others, plus one; 0: none. By the attendant. */
+  reserve: 10,
 } as const;
+const controlWords = 16;
 
 /** Of `word.hand`. Once an answer is on its way, the bytes count as answered. */
 export const hand = { empty: 0, read: 1, answering: 2 } as const;
 
-export const order = { park: 0, recall: 1 } as const;
+/**
+ * `keep`: park whom the attendant itself has accepted; `grant`: a slot for one that it will; `listen` and `deafen`: accept at a
+ * listener, or not any more, whose number stands in the slot's place.
+ */
+export const order = { park: 0, recall: 1, keep: 2, grant: 3, listen: 4, deafen: 5 } as const;
+const orderBits = 3;
+
+/** What an order says, and about which slot. */
+export const orderOf = (given: number): number => given & (2 ** orderBits - 1);
+export const slotOf = (given: number): number => given >>> orderBits;
+
+/** Listening sockets at a time. */
+export const mostListeners = 16;
+/** In place of a listener's descriptor: nobody accepts there. */
+export const deaf = -1;
 
 /** As much as one read brings. */
 const roomBytes = 65_536;
@@ -41,6 +64,10 @@ export class Slots {
   readonly fd: Int32Array;
   /** Counts a slot's tenants: what was meant for the one before reaches nobody. */
   readonly generation: Uint32Array;
+  /** The other side's address, as the kernel says it, `peerBytes` each. */
+  readonly peers: Buffer;
+  /** Listeners' descriptors: written by the owner before `listen`, and by the attendant as `deaf` after `deafen`. */
+  readonly listeners: Int32Array;
   /** See `word`. */
   readonly control: Int32Array;
   /** What arrives is read into this. */
@@ -51,10 +78,14 @@ export class Slots {
   constructor(capacity: number, memory?: SharedArrayBuffer) {
     this.capacity = capacity;
     // A slot has at most three orders underway: one of its last tenant, and two of this one.
-    const orders = 2 ** Math.ceil(Math.log2(capacity * 4));
+    const orders = 2 ** Math.ceil(Math.log2(capacity * 4 + mostListeners * 2));
+    const each = 5 * 8 + 3 * 4 + peerBytes;
+    const slack = 8 * 8;
     this.memory =
       memory ??
-      new SharedArrayBuffer(roomBytes + 64 + orders * 4 + Math.ceil(capacity / 2) * 8 * 3 + capacity * 5 * 8);
+      new SharedArrayBuffer(
+        roomBytes + (controlWords + mostListeners + orders) * 4 + capacity * each + slack,
+      );
     let offset = 0;
     const take = (bytes: number): number => {
       const at = offset;
@@ -63,7 +94,8 @@ export class Slots {
     };
     const doubles = (): Float64Array => new Float64Array(this.memory, take(capacity * 8), capacity);
     this.room = Buffer.from(this.memory, take(roomBytes), roomBytes);
-    this.control = new Int32Array(this.memory, take(64), 16);
+    this.control = new Int32Array(this.memory, take(controlWords * 4), controlWords);
+    this.listeners = new Int32Array(this.memory, take(mostListeners * 4), mostListeners);
     this.heardMs = doubles();
     this.paidMs = doubles();
     this.patienceMs = doubles();
@@ -72,18 +104,19 @@ export class Slots {
     this.sendEveryMs = new Uint32Array(this.memory, take(capacity * 4), capacity);
     this.fd = new Int32Array(this.memory, take(capacity * 4), capacity);
     this.generation = new Uint32Array(this.memory, take(capacity * 4), capacity);
+    this.peers = Buffer.from(this.memory, take(capacity * peerBytes), capacity * peerBytes);
     this.#orders = new Int32Array(this.memory, take(orders * 4), orders);
   }
 
   /** By the owner. */
   give(what: number, slot: number): void {
     const written = Atomics.load(this.control, word.written);
-    this.#orders[written & (this.#orders.length - 1)] = slot * 2 + what;
+    this.#orders[written & (this.#orders.length - 1)] = slot * 2 ** orderBits + what;
     // What was written into the slot before is seen by whoever sees this.
     Atomics.store(this.control, word.written, (written + 1) | 0);
   }
 
-  /** By the attendant. @returns `slot * 2 + order`, or -1. */
+  /** By the attendant. @returns what `orderOf` and `slotOf` read, or -1. */
   next(): number {
     const read = Atomics.load(this.control, word.read);
     if (read === Atomics.load(this.control, word.written)) return -1;

@@ -2,25 +2,25 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Epoll } from "../../kernel/epoll.js";
 import { Attendant } from "./attendant.js";
-import type { AttendantData, Handback } from "./handback.js";
+import type { AttendantData, Said } from "./handback.js";
 import { Slots } from "./slots.js";
 
 /** Events in one turn. */
 const most = 1_024;
 
-const { memory, capacity, epoll, bell, beatEveryMs, zeroMs } = workerData as AttendantData;
+const { memory, capacity, epoll, zeroMs, ...terms } = workerData as AttendantData;
 const slots = new Slots(capacity, memory);
 // performance.now() counts from the thread's start, hrtime from the machine's: so both threads have one clock.
 const aheadMs = zeroMs + Number(process.hrtime.bigint()) / 1e6 - performance.now();
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-const tell = (message: Handback | "ready"): void => parentPort?.postMessage(message);
+const tell = (message: Said): void => parentPort?.postMessage(message);
 const attendant = new Attendant({
   slots,
   epoll: new Epoll(epoll, most),
-  bell,
-  beatEveryMs,
+  ...terms,
   now: () => performance.now() + aheadMs,
   handBack: tell,
+  arrived: tell,
 });
 tell("ready");
 while (!slots.fenced) attendant.turn();

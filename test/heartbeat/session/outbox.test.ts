@@ -32,7 +32,21 @@ function box(bounds: Partial<QueueBounds>): {
   };
 }
 
+const full = (): never => {
+  throw new Error("no space left on device");
+};
+
 describe("what waits for a peer", () => {
+  test("where it cannot be written down that one is dropped, it is not, and the new one not taken", () => {
+    const { outbox, give, send } = box({ messages: 2, policy: "drop-oldest" });
+    give("a");
+    give("b");
+    assert.throws(() => outbox.push(Buffer.from("c"), full), /no space left/);
+    assert.equal(outbox.length, 2);
+    assert.equal(outbox.bytes, 2);
+    assert.deepEqual([send(), send(), send()], ["1 a", "2 b", null]);
+  });
+
   for (const [bound, bounds] of [
     ["messages", { messages: 3 }],
     ["bytes", { bytes: 3 }],

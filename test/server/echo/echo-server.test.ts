@@ -57,6 +57,16 @@ describe("the echo server", () => {
     return one;
   };
 
+  test("lets go of one that goes on talking after the goodbye", { timeout: 30_000 }, async () => {
+    const talker = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
+    talker.on("error", () => {}).resume();
+    const closed = new Promise((resolve) => talker.on("close", resolve));
+    talker.write("z".repeat(400));
+    const talking = setInterval(() => talker.write("z"), 200);
+    await closed;
+    clearInterval(talking);
+  });
+
   test("answers pings, and counts what its kernel received", async () => {
     const one = await client();
     assert.equal(await one.ask("ping"), "pong");

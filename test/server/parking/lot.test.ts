@@ -7,6 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { encode } from "../../../src/heartbeat/protocol/encode.js";
 import type { Beat } from "../../../src/heartbeat/protocol/message.js";
 import type { Lot } from "../../../src/server/parking/lot.js";
+import { reset } from "../../support/reset.js";
 import { until } from "../../support/until.js";
 import { baseFd } from "../../../src/guard/inner-socket.js";
 import { SOL_SOCKET } from "../../../src/kernel/abi.js";
@@ -19,6 +20,7 @@ const SO_SNDBUF = 7;
 
 const beat = (number: number, more: Partial<Beat> = {}): Buffer =>
   encode({ type: "beat", number, sendEveryMs: 0, received: 0, payload: Buffer.alloc(0), ...more });
+const data = (sequence: number): Buffer => encode({ type: "data", sequence, payload: Buffer.alloc(0) });
 const answer = (number: number): Buffer =>
   encode({ type: "answer", number, sendEveryMs: 0, received: 7, payload: Buffer.alloc(0) });
 
@@ -118,7 +120,7 @@ describe("the lot", { timeout: 60_000 }, () => {
 
   test("hands back a reset connection, and the reset is still known", async () => {
     const { client, guest } = await parkOne(lot, pairs);
-    client.resetAndDestroy();
+    reset(client);
     const { back, socket } = await guest.returned();
     assert.equal(back.why, "ended");
     if (back.failed === null) {
@@ -181,6 +183,51 @@ describe("the lot", { timeout: 60_000 }, () => {
     await until(() => guest.back !== null);
     assert.equal(guest.back?.fd, null);
     for (const other of others) closeSync(other);
+  });
+
+  test("the same when the connection lives on under another number, and its peer speaks to it", async () => {
+    // epoll goes by the open file and not by the number: what arrives for the old one is still told.
+    const first = await parkOne(lot, pairs);
+    first.client.write(beat(1));
+    await once(first.client, "data");
+    const { client, accepted } = await pairs.make();
+    const elsewhere = duplicate(first.fd);
+    closeSync(first.fd);
+    const taken: number[] = [];
+    let fd = duplicate(baseFd(accepted));
+    while (fd < first.fd) {
+      taken.push(fd);
+      fd = duplicate(baseFd(accepted));
+    }
+    assert.equal(fd, first.fd);
+    accepted.destroy();
+    for (const number of taken) closeSync(number);
+    const second = new Guest();
+    assert.notEqual(lot.park(fd, second, easyTerms()), null);
+    const heard = hear(client);
+    for (let n = 1; n <= 20; n++) {
+      first.client.write(data(n));
+      client.write(beat(n));
+    }
+    await until(() => first.guest.back !== null);
+    assert.deepEqual([first.guest.back?.fd, first.guest.back?.bytes], [null, null]);
+    // What nobody can take out of its set any more would keep the worker running in circles: another one has a new set.
+    await until(() => lot.failures === 1 && lot.open);
+    const { back, socket } = await second.returned();
+    assert.equal(back.why, "taken-over");
+    const unread = hear(socket);
+    const inHand = Buffer.from(back.bytes ?? []);
+    await until(() => heard().length + inHand.length + unread().length === 20 * 20);
+    const answered = heard().length / 20;
+    assert.deepEqual(heard(), Buffer.concat(Array.from({ length: answered }, (_, n) => answer(n + 1))));
+    assert.deepEqual(
+      Buffer.concat([inHand, unread()]),
+      Buffer.concat(Array.from({ length: 20 - answered }, (_, n) => beat(answered + n + 1))),
+    );
+    closeSync(elsewhere);
+    socket.destroy();
+    first.client.destroy();
+    client.destroy();
   });
 
   test("the same when the number comes back to the lot", async () => {

@@ -4,7 +4,7 @@ import { baseFd } from "../../../src/guard/inner-socket.js";
 import { duplicate } from "../../../src/kernel/socket-io.js";
 import { systemClock } from "../../../src/kernel/clock.js";
 import { Lot, type LotOptions, type Place } from "../../../src/server/parking/lot.js";
-import type { HandedBack, Tenant, Terms } from "../../../src/server/parking/shift.js";
+import type { HandedBack, Tenant, Terms } from "../../../src/server/parking/tenant.js";
 import { until } from "../../support/until.js";
 
 /** Terms under which nothing is due. */

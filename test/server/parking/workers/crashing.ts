@@ -2,7 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { receive } from "../../../../src/kernel/socket-io.js";
 import type { AttendantData } from "../../../../src/server/parking/handback.js";
-import { hand, Slots, word } from "../../../../src/server/parking/slots.js";
+import { hand, Slots, slotOf, word } from "../../../../src/server/parking/slots.js";
 
 const { memory, capacity } = workerData as AttendantData;
 const slots = new Slots(capacity, memory);
@@ -10,7 +10,7 @@ const slots = new Slots(capacity, memory);
 parentPort?.postMessage("ready");
 let given = slots.next();
 while (given < 0) given = slots.next();
-const slot = given >>> 1;
+const slot = slotOf(given);
 let length = -1;
 while (length < 0) length = receive(slots.fd[slot] ?? -1, slots.room);
 slots.control[word.handSlot] = slot;

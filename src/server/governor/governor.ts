@@ -1,0 +1,241 @@
+import { EventEmitter } from "node:events";
+import type { Server } from "node:net";
+import { DeadpeerError } from "../../errors.js";
+import { closeOnAbort, forgetOnAbort } from "../../guard/closing.js";
+import { innerSocket } from "../../guard/inner-socket.js";
+import { guardListener, type ListenerGuard } from "../../guard/listener.js";
+import { systemClock } from "../../kernel/clock.js";
+import type { TimerClock } from "../../time/clock.js";
+import type { Verdict } from "../../verdict/verdict.js";
+import type { EvictionReason } from "./assess.js";
+import { type HeldConnection, describe, verdictOn } from "./connection-facts.js";
+import { Counters, type GovernorSnapshot } from "./counters.js";
+import { Custodian } from "./custodian.js";
+import { Drain, type DrainOptions, type DrainReport } from "./drain.js";
+import { Entrance, type Refusal } from "./entrance.js";
+import { closeAfter } from "./farewell.js";
+import { HeaderClients } from "./header-clients.js";
+import { type Held, heldBy } from "./held.js";
+import { type Interception, type Interceptor, intercept } from "./intercept.js";
+import { socketBelow } from "./internals.js";
+import { type GovernorPolicy, type GovernorSettings, governorSettings } from "./policy.js";
+import { listeningServer } from "./server-behind.js";
+import { HeldSession } from "./session.js";
+
+export interface GovernorOptions {
+  /** Ends the governor, as `close()` does. */
+  readonly signal?: AbortSignal;
+  /** Default: the system's clocks. */
+  readonly clock?: TimerClock;
+}
+
+export interface GovernorEvents {
+  /** A connection is ended by policy. */
+  evicted: [connection: HeldConnection, verdict: Verdict, reason: EvictionReason];
+  /** A connection is not taken. */
+  refused: [refusal: Refusal];
+  /** The primary of the cluster does not count: until it does, limits hold for this worker alone. */
+  alone: [problem: DeadpeerError];
+  /** The TCP settings could not be given to the listener, or `client.key` failed. Without a listener it is thrown. */
+  error: [error: Error];
+}
+
+const governed = new WeakSet<Server>();
+
+/** Holds a server's connections to a policy; made by `governServer`. */
+export class Governor extends EventEmitter<GovernorEvents> implements Disposable {
+  readonly #server: Server;
+  readonly #settings: GovernorSettings;
+  readonly #clock: TimerClock;
+  readonly #signal: AbortSignal | undefined;
+  readonly #custodian: Custodian;
+  readonly #counters = new Counters();
+  readonly #interception: Interception;
+  readonly #listener: ListenerGuard | null;
+  readonly #entrance: Entrance;
+  readonly #headerClients: HeaderClients | null;
+  #drain: Drain | null = null;
+  #closed = false;
+
+  /** Use `governServer`. */
+  constructor(server: Server, settings: GovernorSettings, { signal, clock = systemClock }: GovernorOptions) {
+    super();
+    if (governed.has(server))
+      throw new DeadpeerError("bad-option", "governServer: this server has a governor; close that one first");
+    this.#server = server;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#signal = signal;
+    const custodian = new Custodian(
+      settings,
+      {
+        evicting: (held, reason, atOnce) => this.#evicting(held, reason, atOnce),
+        looking: () => this.#entrance.lookAtMemory(),
+        left: (held) => this.#entrance.left(held),
+      },
+      clock,
+    );
+    this.#custodian = custodian;
+    this.#entrance = new Entrance(server, settings, custodian, clock, {
+      handOn: (socket) => this.#interception.handOn(socket),
+      taken: (held) => {
+        this.#counters.accepted++;
+        this.#drain?.latecomer(held);
+      },
+      refused: (refusal) => this.#refused(refusal),
+      alone: (problem) => {
+        // Whoever has not built it so ought to see it.
+        if (!this.emit("alone", problem)) process.emitWarning(problem.message, { code: problem.code });
+      },
+      error: (error) => this.emit("error", error),
+    });
+    const { header } = settings.client;
+    this.#headerClients =
+      header === null
+        ? null
+        : new HeaderClients(header, custodian, this.#entrance, (refusal) => this.#refused(refusal));
+    this.#listener = settings.detect === null ? null : guardListener(server, settings.detect);
+    this.#listener?.on("error", (error) => this.emit("error", error));
+    this.#interception = intercept(server, this.#interceptor());
+    governed.add(server);
+    if (signal !== undefined) closeOnAbort(signal, this);
+  }
+
+  /** How many connections there are. */
+  get size(): number {
+    return this.#custodian.all.size;
+  }
+
+  /** Whether it is letting all connections go. */
+  get draining(): boolean {
+    return this.#drain !== null;
+  }
+
+  /** Who holds what: every connection, as it is now. */
+  connections(): HeldConnection[] {
+    return Array.from(this.#custodian.all, (held) => this.#describe(held));
+  }
+
+  /**
+   * One connection, by its socket, or anything that has one inside: a request, a WebSocket, an HTTP/2 session.
+   *
+   * @returns null for one that is not held here.
+   */
+  connectionOf(thing: unknown): HeldConnection | null {
+    try {
+      const held = heldBy(innerSocket(thing));
+      return held === null || !this.#custodian.all.has(held) ? null : this.#describe(held);
+    } catch {
+      return null;
+    }
+  }
+
+  /** Counts and figures at this moment. */
+  snapshot(): GovernorSnapshot {
+    const { all, clients } = this.#custodian;
+    return this.#counters.snapshot({
+      connections: all.size,
+      clients: clients.counting ? clients.size : null,
+      draining: this.draining,
+    });
+  }
+
+  /**
+   * Lets the server go in order: it accepts no more, requests in flight are finished, clients are told, and each connection is
+   * ended once it is quiet; what remains when the time is over is cut off. A second call gives the same promise, and with `now`
+   * ends the rest at once.
+   */
+  drain(options: DrainOptions = {}): Promise<DrainReport> {
+    this.#drain ??= new Drain(this.#server, this.#custodian, options);
+    if (options.now === true) {
+      this.#drain.hurry();
+      this.#entrance.cutOff();
+    }
+    return this.#drain.done;
+  }
+
+  /** Lets go of the server and its connections, which live on without limits. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    governed.delete(this.#server);
+    this.#interception.undo();
+    this.#listener?.close();
+    this.#entrance.close();
+    this.#custodian.close();
+    if (this.#signal !== undefined) forgetOnAbort(this.#signal, this);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #interceptor(): Interceptor {
+    return {
+      arrived: (socket) => this.#entrance.arrived(socket),
+      secured: (socket) => {
+        const below = socketBelow(socket);
+        const held = below === null ? null : heldBy(below);
+        if (held === null) return;
+        held.secured(socket);
+        this.#custodian.lookSoon(held);
+      },
+      session: (session) => {
+        const held = heldBy(innerSocket(session));
+        if (held === null) return;
+        held.session = new HeldSession(session, () => this.#custodian.nowMs);
+        if (held.retiring !== null) this.#custodian.announceEnd(held);
+      },
+      stream: (stream) => {
+        if (stream.session !== undefined) heldBy(innerSocket(stream.session))?.session?.add(stream);
+      },
+      request: (request, response) => {
+        const taken = this.#headerClients?.request(request, response) ?? true;
+        if (this.#custodian.retiring && request.httpVersionMajor < 2)
+          if (heldBy(request.socket)?.retiring != null) closeAfter(response);
+        return taken;
+      },
+      upgrade: (request, socket) => this.#headerClients?.upgrade(request, socket) ?? true,
+    };
+  }
+
+  #refused(refusal: Refusal): void {
+    this.#counters.refused[refusal.reason]++;
+    if (this.listenerCount("refused") > 0) this.emit("refused", refusal);
+  }
+
+  #evicting(held: Held, reason: EvictionReason, atOnce: boolean): void {
+    this.#counters.evicted[reason]++;
+    if (atOnce && reason === "drain") this.#drain?.countCutOff();
+    if (this.listenerCount("evicted") === 0) return;
+    const connection = this.#describe(held);
+    const verdict = verdictOn(held, reason, this.#settings, this.#clock.now(), connection.ageMs);
+    process.nextTick(() => this.emit("evicted", connection, verdict, reason));
+  }
+
+  #describe(held: Held): HeldConnection {
+    return describe(held, this.#custodian.nowMs, this.#settings.client.ipv6Prefix);
+  }
+}
+/**
+ * Holds every connection of a server to a policy: how long it may be idle, how long a handshake and a request's head may take, how
+ * slowly a body may come, how old it may become, how many there may be, in all and of one client; and lets them all go in order.
+ * Takes net, tls, http, https and http2 servers, and a WebSocketServer of ws; connections that were upgraded are held as well.
+ * Connections that were accepted before are not.
+ *
+ * @throws DeadpeerError `bad-option`, `bad-duration`, `bad-address` for the policy, with the field named; `no-socket` for what is no
+ *   server; `aborted`.
+ * @example
+ * const server = http.createServer(app).listen(8080);
+ * const governor = governServer(server, { detect: "35s", idle: "5m", head: "10s", total: 10_000, perClient: 100 });
+ * process.on("SIGTERM", () => governor.drain({ within: "10s" }));
+ */
+export function governServer(
+  server: Server | { readonly clients?: unknown },
+  policy: GovernorPolicy,
+  options: GovernorOptions = {},
+): Governor {
+  if (options.signal?.aborted === true)
+    throw new DeadpeerError("aborted", "governServer: the signal was already aborted");
+  return new Governor(listeningServer(server), governorSettings(policy), options);
+}

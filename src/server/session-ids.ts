@@ -1,0 +1,21 @@
+import { randomFillSync } from "node:crypto";
+import { limits } from "../heartbeat/protocol/message.js";
+
+/** Drawn at a time: asking the system's generator costs much the same for one as for many. */
+const drawn = 256;
+
+/** New ids of sessions, which nobody can guess. */
+export class SessionIds {
+  readonly #pool = Buffer.alloc(drawn * limits.sessionId);
+  #next = drawn;
+
+  /** @returns a part of the pool: good until as many more were drawn. */
+  draw(): Buffer {
+    if (this.#next === drawn) {
+      randomFillSync(this.#pool);
+      this.#next = 0;
+    }
+    const start = this.#next++ * limits.sessionId;
+    return this.#pool.subarray(start, start + limits.sessionId);
+  }
+}

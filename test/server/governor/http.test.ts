@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
+import { describe, test } from "node:test";
+import { type GovernorPolicy, governServer } from "../../../src/server/index.js";
+import { until } from "../../support/until.js";
+import { closed, connected, evicted, hosts, listening, received } from "./support.js";
+
+const hello: RequestListener = (request, response) => {
+  request.resume();
+  request.on("end", () => response.end("hello"));
+};
+
+async function governed(policy: GovernorPolicy, host: string, listener: RequestListener = hello) {
+  const server = createServer({ keepAliveTimeout: 0 }, listener);
+  const governor = governServer(server, policy);
+  const port = await listening(server, host);
+  return { server, governor, port };
+}
+
+for (const host of hosts)
+  describe(`a governed http server on ${host}`, () => {
+    test("closes a connection that says nothing", async () => {
+      const { server, governor, port } = await governed({ firstByte: "150ms" }, host);
+      const client = await connected(port, host);
+      const { reason, verdict } = await evicted(governor);
+      assert.equal(reason, "first-byte");
+      assert.equal(verdict.state, "evicted");
+      assert.equal(verdict.certainty, "certain");
+      assert.match(verdict.sentence, /no byte came within 150ms/);
+      assert.equal(await received(client), "");
+      await closed(server, client);
+      await until(() => governor.size === 0);
+    });
+
+    test("answers a head that is not completed with 408, the first and a later one", async () => {
+      const { server, governor, port } = await governed({ head: "300ms" }, host);
+      const first = await connected(port, host);
+      first.write("GET / HTTP/1.1\r\nhost: a\r\n");
+      const answer = received(first);
+      assert.equal((await evicted(governor)).reason, "head");
+      assert.match(await answer, /^HTTP\/1.1 408 /);
+      const second = await connected(port, host);
+      second.write("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n");
+      const both = received(second);
+      const trickle = setInterval(() => second.write("x: y\r\n"), 50);
+      assert.equal((await evicted(governor)).reason, "head");
+      clearInterval(trickle);
+      assert.match(await both, /^HTTP\/1.1 200 [^]*hello[^]*HTTP\/1.1 408 /);
+      await closed(server, first, second);
+    });
+
+    test("closes a connection whose body trickles, and not one whose body flows", async () => {
+      const policy = { body: { bytesPerSecond: 1_000, window: "300ms" } };
+      const { server, governor, port } = await governed(policy, host);
+      const head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 100000\r\n\r\n";
+      const [slow, quick] = [await connected(port, host), await connected(port, host)];
+      slow.write(head);
+      quick.write(head);
+      const answer = received(quick);
+      let written = 0;
+      const trickle = setInterval(() => {
+        slow.write("x");
+        if (written < 100_000) quick.write("x".repeat(2_000));
+        written += 2_000;
+      }, 20);
+      const { reason, connection } = await evicted(governor);
+      assert.equal(reason, "body");
+      assert.equal(connection.remote.port, slow.localPort);
+      assert.match(await answer, /^HTTP\/1.1 200 /);
+      clearInterval(trickle);
+      assert.equal(governor.snapshot().evicted.body, 1);
+      await closed(server, slow, quick);
+    });
+
+    test("closes a connection that does not take its response", async () => {
+      const policy = { body: { bytesPerSecond: 1_000, window: "300ms" }, idle: "200ms" };
+      const { server, governor, port } = await governed(policy, host, (_request, response) => {
+        response.end(Buffer.alloc(30_000_000));
+      });
+      const client = await connected(port, host);
+      client.pause();
+      client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+      assert.equal((await evicted(governor)).reason, "slow-read");
+      await closed(server, client);
+    });
+
+    test("does not call a request in flight idle, and calls its connection idle afterwards", async () => {
+      const { server, governor, port } = await governed({ idle: "300ms" }, host, (_request, response) => {
+        setTimeout(() => response.end("late"), 900);
+      });
+      const client = await connected(port, host);
+      client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+      const answer = received(client);
+      const { reason, connection } = await evicted(governor);
+      assert.equal(reason, "idle");
+      assert.equal(connection.phase, "idle");
+      assert.match(await answer, /^HTTP\/1.1 200 [^]*late/);
+      await closed(server, client);
+    });
+
+    test("refuses one connection too many of a client", async () => {
+      const { server, governor, port } = await governed({ total: 3, perClient: 2 }, host);
+      const clients = [await connected(port, host), await connected(port, host)];
+      const third = await connected(port, host);
+      assert.equal(await received(third), "");
+      assert.equal(governor.snapshot().refused["per-client"], 1);
+      clients[0]?.destroy();
+      await closed(server, ...clients, third);
+    });
+
+    test("drains: finishes requests, says that it closes, and ends idle connections", async () => {
+      const { server, governor, port } = await governed({}, host, (request, response) => {
+        setTimeout(() => response.end("done"), request.url === "/slow" ? 300 : 0);
+      });
+      const [idle, busy, next] = await Promise.all([
+        connected(port, host),
+        connected(port, host),
+        connected(port, host),
+      ]);
+      for (const client of [idle, next]) {
+        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        await once(client, "data");
+      }
+      busy.write("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
+      await once(server, "request");
+      const [ofIdle, ofBusy, ofNext] = [received(idle), received(busy), received(next)];
+      const drained = governor.drain({ within: "20s" });
+      assert.equal(governor.drain(), drained);
+      next.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+      assert.match(await ofNext, /^HTTP\/1.1 200 [^]*Connection: close[^]*done$/);
+      assert.match(await ofBusy, /^HTTP\/1.1 200 [^]*Connection: close[^]*done$/);
+      assert.equal(await ofIdle, "");
+      for (const client of [idle, busy, next]) client.end();
+      const report = await drained;
+      assert.equal(report.connections, 3);
+      assert.equal(report.cutOff, 0);
+      await closed(server, idle, busy, next);
+    });
+  });

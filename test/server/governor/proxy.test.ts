@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
+import { createServer as createHttp2Server } from "node:http2";
+import { createServer, type Socket } from "node:net";
+import { describe, test } from "node:test";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { governServer, type Refusal } from "../../../src/server/index.js";
+import { selfSigned } from "../../support/certificate.js";
+import { closed, connected, hosts, listening, received } from "./support.js";
+
+const request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+const from4 = "PROXY TCP4 192.0.2.1 198.51.100.2 5000 443\r\n";
+const from6 = "PROXY TCP6 2001:db8::1 2001:db8::2 5000 443\r\n";
+
+async function refused(governor: ReturnType<typeof governServer>): Promise<Refusal> {
+  const [refusal] = (await once(governor, "refused")) as [Refusal];
+  return refusal;
+}
+
+for (const host of hosts)
+  describe(`PROXY headers on ${host}`, () => {
+    test("name the client, however they arrive", async () => {
+      const server = createHttpServer((incoming, response) => {
+        const held = governor.connectionOf(incoming);
+        response.end(`${held?.client} ${held?.proxied?.source?.port} ${incoming.url}`);
+      });
+      const governor = governServer(server, { perClient: 1, proxy: { from: ["127.0.0.0/8", "::1"] } });
+      const port = await listening(server, host);
+      const whole = await connected(port, host);
+      whole.write(from6 + request);
+      assert.match(await received(whole), /2001:db8::\/64 5000 \/$/);
+      const split = await connected(port, host);
+      split.setNoDelay(true);
+      const answer = received(split);
+      for (const byte of from4 + request) {
+        split.write(byte);
+        await new Promise(setImmediate);
+      }
+      assert.match(await answer, /192\.0\.2\.1 5000 \/$/);
+      await closed(server, whole, split);
+    });
+
+    test("count each client by itself", async () => {
+      const server = createServer((socket) => socket.on("error", () => {}).write("in"));
+      const governor = governServer(server, { perClient: 1, proxy: { from: [host] } });
+      const port = await listening(server, host);
+      const clients: Socket[] = [];
+      for (const header of [from4, from6]) {
+        const client = await connected(port, host);
+        clients.push(client);
+        client.write(header);
+        assert.equal(String(await once(client, "data")), "in");
+      }
+      const second = await connected(port, host);
+      second.write(from4);
+      assert.deepEqual(await refused(governor), {
+        reason: "per-client",
+        address: "192.0.2.1",
+        client: "192.0.2.1",
+      });
+      await closed(server, ...clients, second);
+    });
+
+    test("are required of proxies, and refused from anybody else", async () => {
+      const server = createHttpServer((_request, response) => response.end("hello"));
+      const governor = governServer(server, { proxy: { from: [host], within: "200ms" } });
+      const port = await listening(server, host);
+      for (const [bytes, reason] of [
+        [request, "proxy-malformed"],
+        ["PROXY TCP4 no\r\n", "proxy-malformed"],
+        [`PROXY UNKNOWN ${"x".repeat(200)}`, "proxy-malformed"],
+        ["PROXY TC", "proxy-late"],
+        ["", "proxy-late"],
+      ] as const) {
+        const client = await connected(port, host);
+        client.write(bytes);
+        assert.equal((await refused(governor)).reason, reason);
+        client.destroy();
+      }
+      await closed(server);
+      governor.close();
+      const open = createHttpServer((_request, response) => response.end("hello"));
+      const elsewhere = governServer(open, { proxy: { from: ["10.0.0.0/8", "fd00::/8"] } });
+      const openPort = await listening(open, host);
+      const [forger, honest] = [await connected(openPort, host), await connected(openPort, host)];
+      forger.write(from4 + request);
+      assert.equal((await refused(elsewhere)).reason, "proxy-forged");
+      assert.equal(await received(forger), "");
+      honest.write(request);
+      assert.match(await received(honest), /hello$/);
+      await closed(open, forger, honest);
+      const strict = createServer();
+      const strictly = governServer(strict, { proxy: { from: ["10.0.0.0/8"], direct: false } });
+      const refusal = refused(strictly);
+      const client = await connected(await listening(strict, host), host);
+      assert.equal((await refusal).reason, "proxy-untrusted");
+      await closed(strict, client);
+    });
+
+    test("stand before TLS and before HTTP/2", async () => {
+      const server = createTlsServer(selfSigned(), (socket) => {
+        socket.end(`${governor.connectionOf(socket)?.client}`);
+      });
+      const governor = governServer(server, { proxy: { from: [host] } });
+      const client = await connected(await listening(server, host), host);
+      client.write(from4);
+      const secure = connectTls({ socket: client, rejectUnauthorized: false });
+      assert.equal(await received(secure), "192.0.2.1");
+      await closed(server, secure, client);
+
+      const h2 = createHttp2Server((incoming, response) => {
+        response.end(`${both.connectionOf(incoming.stream.session)?.client}`);
+      });
+      const both = governServer(h2, { proxy: { from: [host] } });
+      const raw = await connected(await listening(h2, host), host);
+      raw.write(from6);
+      const { connect } = await import("node:http2");
+      const session = connect("http://a", { createConnection: () => raw });
+      const stream = session.request();
+      stream.setEncoding("utf8");
+      let text = "";
+      for await (const piece of stream) text += String(piece);
+      assert.equal(text, "2001:db8::/64");
+      session.destroy();
+      await closed(h2, raw);
+    });
+  });
