@@ -92,6 +92,7 @@ export class Custodian implements Holder {
     const sight = look(held);
     const outcome = assess(this.#settings.times, held, sight, nowMs);
     if (outcome === "age") this.retire(held, "age", this.#settings.age?.graceMs ?? 0);
+    else if (outcome === "idle") this.#endIfStill(held, "idle");
     else if (typeof outcome === "string") this.evict(held, outcome);
     else if (held.retiring === null) this.#lookAgain(held, outcome - nowMs);
     else this.#lookAtRetiring(held, held.retiring, sight, outcome, nowMs);
@@ -162,17 +163,13 @@ export class Custodian implements Holder {
       return;
     }
     const { session } = held;
-    const quietMs = this.#quietOf(reason);
+    const quietMs = this.#quietMs.get(reason) ?? leastQuietMs;
     const welcomeUntilMs = session?.welcomeUntilMs(quietMs, held.leaveByMs) ?? null;
     if (session !== null && welcomeUntilMs !== null && nowMs >= welcomeUntilMs) closeSession(session.session);
     const quietAtMs = held.progressMs + quietMs;
-    if (sight.phase !== "request" && nowMs >= quietAtMs) this.#endIfQuiet(held, reason);
+    if (sight.phase !== "request" && nowMs >= quietAtMs) this.#endIfStill(held, reason);
     else
       this.#lookAgain(held, Math.min(next, held.leaveByMs, Math.max(quietAtMs, nowMs + quietMs / 4)) - nowMs);
-  }
-
-  #quietOf(reason: EvictionReason): number {
-    return this.#quietMs.get(reason) ?? leastQuietMs;
   }
 
   #leave(held: Held): void {
@@ -182,14 +179,13 @@ export class Custodian implements Holder {
   }
 
   /** Not from a timer, which comes before the loop has read: a request that is here already has to be seen. */
-  #endIfQuiet(held: Held, reason: EvictionReason): void {
+  #endIfStill(held: Held, reason: EvictionReason): void {
+    const { progressMs } = held;
     setImmediate(() => {
       if (held.leaving || !this.all.has(held)) return;
-      const { nowMs } = this;
       const sight = look(held);
-      observe(held, sight, nowMs);
-      if (sight.phase !== "request" && nowMs >= held.progressMs + this.#quietOf(reason))
-        this.evict(held, reason);
+      observe(held, sight, this.nowMs);
+      if (sight.phase !== "request" && held.progressMs === progressMs) this.evict(held, reason);
       else this.lookAt(held);
     });
   }

@@ -43,10 +43,11 @@ export class HeldSession {
     return this.#streams.size;
   }
 
-  /** Something of a response waits for the peer's window. */
-  get waiting(): boolean {
-    for (const stream of this.#streams) if (stream.writableLength > 0 || stream.bufferSize > 0) return true;
-    return false;
+  /** Bytes of responses that wait for the peer's windows. */
+  get waiting(): number {
+    let bytes = 0;
+    for (const stream of this.#streams) bytes += stream.bufferSize;
+    return bytes;
   }
 
   /** More of a body is to come, and the program reads it. */

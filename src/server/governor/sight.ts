@@ -20,12 +20,30 @@ export function look(held: Held): Sight {
   sight.phase = phaseOf(held, app);
   sight.read = socket.bytesRead - held.preface;
   const queued = queuedBytes(socket);
-  sight.waiting = queued + app.writableLength > 0 || (session !== null && session.waiting);
+  sight.waiting = queued + app.writableLength + (session?.waiting ?? 0);
+  sight.outstanding = sight.waiting > 0;
   sight.taken = socket.bytesWritten - queued - app.writableLength;
   sight.readAgeMs = null;
   sight.takenAgeMs = null;
-  askKernel(socket);
+  if (!standsStill(held)) askKernel(socket);
   return sight;
+}
+
+/**
+ * Nothing has come since the last look, and nothing is under way but what the kernel then said the peer has: most looks at most
+ * connections, and the kernel has nothing to add. It counts the SYN as a byte that was acknowledged (tcp_ack, snd_una).
+ */
+function standsStill(held: Held): boolean {
+  const { phase, outstanding, read, taken } = sight;
+  const still =
+    phase === "idle" &&
+    !outstanding &&
+    read === held.read &&
+    (taken === held.taken || taken + 1 === held.taken);
+  if (!still || held.session !== null || libcProblem() !== null) return false;
+  sight.taken = held.taken;
+  sight.readAgeMs = sight.takenAgeMs = 0;
+  return true;
 }
 
 const sight: Writable<Sight> = {
@@ -36,7 +54,8 @@ const sight: Writable<Sight> = {
   readAgeMs: null,
   takenAgeMs: null,
   streamsMs: null,
-  waiting: false,
+  outstanding: false,
+  waiting: 0,
   uploading: false,
   http: false,
 };
@@ -71,7 +90,8 @@ function askKernel(socket: Socket): void {
     if (bytesAcked === null) return;
     const outstanding = info.unacked > 0 || (notsentBytes ?? 0) > 0;
     sight.taken = bytesAcked;
-    sight.waiting ||= outstanding;
+    sight.waiting += notsentBytes ?? 0;
+    sight.outstanding ||= outstanding;
     sight.readAgeMs = info.lastDataRecvMs;
     sight.takenAgeMs = outstanding ? info.lastAckRecvMs : info.lastDataSentMs;
   } catch {
