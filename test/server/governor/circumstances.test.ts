@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { until } from "../../support/until.js";
 import { connected, received } from "./support.js";
 
@@ -29,4 +30,11 @@ test("a server that was stopped holds the time against nobody", async () => {
   } finally {
     child.kill("SIGKILL");
   }
+});
+
+test("without the foreign-function interface limits hold as well", async () => {
+  const program = fileURLToPath(new URL("programs/without-koffi.js", import.meta.url));
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [program], { timeout: 45_000 });
+  assert.equal(stderr, "");
+  assert.deepEqual(JSON.parse(stdout), { silentFirst: true, idle: 1, text: "done", cutOff: 0 });
 });
