@@ -110,8 +110,10 @@ export function assess(
     next = Math.min(next, due);
   }
   if (headMs !== null && sight.phase === "head") {
-    if (sight.phaseMs >= headMs) return "head";
-    next = Math.min(next, nowMs - sight.phaseMs + headMs);
+    // Node's parser counts the time as well in which this process stood still.
+    const sinceMs = Math.min(sight.phaseMs, nowMs - notes.acceptedMs);
+    if (sinceMs >= headMs) return "head";
+    next = Math.min(next, nowMs - sinceMs + headMs);
   }
   const slow = rate(limits, notes, sight, nowMs);
   if (typeof slow === "string") return slow;

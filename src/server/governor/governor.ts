@@ -195,7 +195,12 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
           if (heldBy(request.socket)?.retiring != null) closeAfter(response);
         return taken;
       },
-      upgrade: (request, socket) => this.#headerClients?.upgrade(request, socket) ?? true,
+      upgrade: (request, socket) => {
+        const held = heldBy(socket);
+        // By then ws has made a WebSocket of it.
+        if (held !== null && held.retiring !== null) setImmediate(() => this.#custodian.announceEnd(held));
+        return this.#headerClients?.upgrade(request, socket) ?? true;
+      },
     };
   }
 
