@@ -8,6 +8,7 @@ import { type GovernorPolicy, governServer } from "../../../src/server/index.js"
 import { needsNamespaces } from "../../support/namespaces.js";
 import { enterOwnNetwork } from "../../support/own-network.js";
 import { missingPrograms } from "../../support/programs.js";
+import { until } from "../../support/until.js";
 
 /** What a server can hold: stands for its open files and its memory, which take longer to fill. */
 const capacity = 60;
@@ -196,7 +197,7 @@ describe("slowhttptest over IPv4 and IPv6", {
     await during(slowHeaders, port, async (attackers) => {
       for (const attacker of attackers) attacker.last();
       // Before all are there, one that has just come may have to make room before it has asked.
-      while (came < 2 * attackersEach) await aMoment();
+      await until(() => came >= 2 * attackersEach);
       await servedThroughout(port, Object.values(bad));
     });
   });
