@@ -166,17 +166,13 @@ export class Custodian implements Holder {
       return;
     }
     const { session } = held;
-    const quietMs = this.#quietOf(reason);
+    const quietMs = this.#quietMs.get(reason) ?? leastQuietMs;
     const welcomeUntilMs = session?.welcomeUntilMs(quietMs, held.leaveByMs) ?? null;
     if (session !== null && welcomeUntilMs !== null && nowMs >= welcomeUntilMs) closeSession(session.session);
     const quietAtMs = held.progressMs + quietMs;
     if (sight.phase !== "request" && nowMs >= quietAtMs) this.#endIfStill(held, reason);
     else
       this.#lookAgain(held, Math.min(next, held.leaveByMs, Math.max(quietAtMs, nowMs + quietMs / 4)) - nowMs);
-  }
-
-  #quietOf(reason: EvictionReason): number {
-    return this.#quietMs.get(reason) ?? leastQuietMs;
   }
 
   #leave(held: Held): void {
