@@ -40,7 +40,7 @@ describe("a long connection finds its way", { timeout: 60_000, concurrency: true
       .unref();
     await once(mute, "listening");
     for (const first of [await closedPort(), (mute.address() as AddressInfo).port]) {
-      await using connection = new LongConnection({ to: [at(first), at(port)], connectTimeout: "300ms" });
+      await using connection = new LongConnection({ to: [at(first), at(port)], connectTimeout: "3s" });
       connection.on("retry", ({ problem }) => assert.fail(problem));
       const [{ to }] = (await once(connection, "online")) as [{ to: string }];
       assert.equal(to, at(port));

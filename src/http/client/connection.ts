@@ -4,10 +4,15 @@ import { parseKeepAlive } from "../keep-alive-header.js";
 import type { Origin } from "./origin.js";
 import { tcpFacts } from "./tcp-facts.js";
 
+/** Below this the kernel is not asked whether an idle connection still stands: Node itself has just read from it. */
+const justUsedMs = 10;
+
 /** One connection, as far as it matters for using it again. */
 export class Connection {
   readonly socket: Socket;
   readonly origin: Origin;
+  /** HTTP/2: answers to several requests come side by side. */
+  readonly multiplexed: boolean;
   readonly #clock: Clock;
   /** Requests that are on it now. */
   #active = 0;
@@ -20,6 +25,7 @@ export class Connection {
   constructor(socket: Socket, origin: Origin, clock: Clock) {
     this.socket = socket;
     this.origin = origin;
+    this.multiplexed = (socket as { readonly alpnProtocol?: unknown }).alpnProtocol === "h2";
     this.#clock = clock;
   }
 
@@ -30,11 +36,6 @@ export class Connection {
 
   get idle(): boolean {
     return this.#active === 0;
-  }
-
-  /** HTTP/2: answers to several requests come side by side. */
-  get multiplexed(): boolean {
-    return (this.socket as { readonly alpnProtocol?: unknown }).alpnProtocol === "h2";
   }
 
   requestSent(): void {
@@ -69,6 +70,16 @@ export class Connection {
     return Math.max(
       this.#clock.monotonic() - this.#idleSinceMonotonic,
       this.#clock.now() - this.#idleSinceWall,
+    );
+  }
+
+  /** The peer's FIN or RST has arrived, and Node has not got round to reading it. */
+  get endedUnread(): boolean {
+    return (
+      this.#active === 0 &&
+      !this.multiplexed &&
+      this.#clock.monotonic() - this.#idleSinceMonotonic >= justUsedMs &&
+      tcpFacts(this.socket)?.open === false
     );
   }
 

@@ -22,6 +22,11 @@ const longestWaitMs = 1_000;
 const batch = 1_000;
 /** With more ready than one turn takes, deadlines wait, for what proves a peer alive may lie unread; but not for ever. */
 const mostFullTurns = 50;
+/**
+ * Turns in a row with events for nobody. Where somebody else has closed a descriptor of ours while its connection lives on under another
+ * number, the kernel goes on telling of it, and lets nobody take it out of the set any more: a new set is the only way out.
+ */
+const mostStrayTurns = 1_000;
 
 export interface AttendantOptions {
   readonly slots: Slots;
@@ -56,6 +61,7 @@ export class Attendant {
   readonly #said: Said = { sendEveryMs: 0, received: 0 };
   readonly #own: Said = { sendEveryMs: 0, received: 0 };
   #fullTurns = 0;
+  #strayTurns = 0;
   /** When the wheel is next looked at; asking it each turn would cost more than a beat. */
   #lookMs = Number.POSITIVE_INFINITY;
 
@@ -78,21 +84,26 @@ export class Attendant {
     const count = this.#epoll.wait(this.#waitMs());
     Atomics.add(this.#slots.control, word.turns, 1);
     const nowMs = this.#options.now();
+    // Who is kept is watched already, by the owner: the order stands before the first event.
+    this.#obey();
+    let strays = 0;
     for (let event = 0; event < count && !this.#slots.fenced; event++) {
       const slot = this.#epoll.low(event);
       if (slot === bellSlot) silence(this.#options.bell);
       else if (slot >= firstListener) this.#porter.accept(slot - firstListener, nowMs);
-      else if (this.#tenant[slot] !== this.#epoll.high(event) + 1) continue;
+      else if (this.#tenant[slot] !== this.#epoll.high(event) + 1) strays++;
       else if (this.#porter.greets(slot)) this.#porter.heard(slot);
       else this.#serve(slot, this.#epoll.what(event), nowMs);
     }
-    this.#obey();
+    this.#strayTurns = strays > 0 ? this.#strayTurns + 1 : 0;
+    if (this.#strayTurns > mostStrayTurns) throw new Error("the epoll set tells of what nobody has any more");
     this.#fullTurns = count === this.#epoll.most ? this.#fullTurns + 1 : 0;
     if (nowMs >= this.#lookMs && this.#fullTurns % mostFullTurns === 0) this.#lookAt(nowMs);
-    if (!this.#slots.fenced) this.#porter.finish(nowMs);
+    if (!this.#slots.fenced) this.#porter.finish(nowMs, count === 0);
   }
 
   #waitMs(): number {
+    if (this.#porter.hasNews) return 0;
     const nowMs = this.#options.now();
     const nextMs = Math.min(this.#lookMs - nowMs, this.#porter.waitMs(nowMs));
     return Math.min(longestWaitMs, Math.max(0, Math.ceil(nextMs)));
@@ -111,8 +122,10 @@ export class Attendant {
   #do(what: number, slot: number): void {
     switch (what) {
       case order.park:
+        this.#park(slot);
+        break;
       case order.keep:
-        this.#park(slot, what === order.keep);
+        this.#moveIn(slot, this.#dueMs(slot));
         break;
       case order.recall:
         // What was handed back meanwhile is on its way already.
@@ -140,14 +153,14 @@ export class Attendant {
     this.#wheel.delete(slot);
   }
 
-  /** @param known it was accepted here, and is in the set. */
-  #park(slot: number, known: boolean): void {
-    const generation = at(this.#slots.generation, slot);
-    const fd = at(this.#slots.fd, slot);
-    this.#moveIn(slot, at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot));
+  #dueMs(slot: number): number {
+    return at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot);
+  }
+
+  #park(slot: number): void {
+    this.#moveIn(slot, this.#dueMs(slot));
     try {
-      if (known) this.#epoll.again(fd, slot, generation);
-      else this.#epoll.add(fd, slot, generation);
+      this.#epoll.add(at(this.#slots.fd, slot), slot, at(this.#slots.generation, slot));
     } catch {
       // No memory, no watches left, or nothing there any more: its owner keeps it as it kept it before.
       this.#handBack(slot, "refused");
@@ -157,7 +170,7 @@ export class Attendant {
   /** A deadline has come: whoever was heard meanwhile only gets the next one. */
   #look(slot: number, nowMs: number): void {
     if (this.#slots.fenced) return;
-    const dueMs = at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot);
+    const dueMs = this.#dueMs(slot);
     if (this.#porter.greets(slot)) this.#porter.overdue(slot);
     else if (dueMs > nowMs) this.#wheel.set(slot, dueMs);
     else this.#handBack(slot, "due");

@@ -102,7 +102,7 @@ export async function mixedLoad(options: MixedLoadOptions): Promise<MixedLoadRes
     const { sessions: there, parked } = await state();
     return there === sessions && (!parking || parked === sessions);
   });
-  await until(() => server.descriptors().sockets === empty.sockets + sessions);
+  await until(() => server.descriptors().sockets === empty.sockets + sessions, 600_000);
   const settled = server.descriptors();
   const { parked: parkedSettled } = await state();
   log(`everybody is quiet: ${parkedSettled} parked, ${settled.sockets} sockets`);
@@ -110,7 +110,7 @@ export async function mixedLoad(options: MixedLoadOptions): Promise<MixedLoadRes
   for (const program of programs) program.tell({ do: "finish" });
   await Promise.all(programs.map((program) => program.next("settled")));
   await holds(async () => (await state()).sessions === 0);
-  await until(() => server.descriptors().sockets === empty.sockets);
+  await until(() => server.descriptors().sockets === empty.sockets, 600_000);
   const after = server.descriptors();
   const { mostParked, refused } = await state();
   const known = await Promise.all(
@@ -151,7 +151,7 @@ export async function mixedLoad(options: MixedLoadOptions): Promise<MixedLoadRes
 
 /** As `until`, for what has to be asked for. */
 async function holds(asks: () => Promise<boolean>): Promise<void> {
-  const giveUpAt = performance.now() + 180_000;
+  const giveUpAt = performance.now() + 600_000;
   while (!(await asks())) {
     if (performance.now() > giveUpAt) throw new Error(`it did not come about: ${asks.toString()}`);
     await sleep(50);
