@@ -4,7 +4,8 @@
 //   npx tsc -p tsconfig.test.json && node .build/bench/governor.js [--json] [--only load,held,accuracy] [connections] [rounds] [seconds]
 //
 // Needs root, iproute2, gcc and Debian's wrk. Server on one core, clients on the other, in a network namespace made and removed here,
-// on Ctrl-C too. Bare and governed servers take turns, each round in another order; a second bare server in each round shows what is noise.
+// on Ctrl-C too. Bare and governed servers take turns, each round in another order; a second bare
+// server in each round shows what is noise.
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -88,13 +89,20 @@ class Bench {
     for (const child of this.#children) child.kill("SIGKILL");
   }
 
-  async load(kind: Kind, seconds: number): Promise<Load> {
-    await using server = await this.#serve(kind);
-    // Connections made and code compiled before it counts.
-    await this.#wrk(server.port, 1);
-    const beforeUs = processorUs(server.pid);
-    const { requests, perSecond, failed } = await this.#wrk(server.port, seconds);
-    return { perSecond, usEach: (processorUs(server.pid) - beforeUs) / requests, failed };
+  /** All servers at once, of which one is asked at a time: what else the machine does then meets all of them. */
+  async load(rounds: number, seconds: number): Promise<Record<Kind, Load>[]> {
+    await using bare = await this.#serve("bare");
+    await using governed = await this.#serve("governed");
+    await using again = await this.#serve("bare again");
+    const servers = { bare, governed, "bare again": again };
+    // Code is compiled before it counts.
+    for (const kind of kinds) await this.#wrk(servers[kind].port, 2);
+    return await inTurns(rounds, "load", async (kind) => {
+      const { port, pid } = servers[kind];
+      const beforeUs = processorUs(pid);
+      const { requests, perSecond, failed } = await this.#wrk(port, seconds);
+      return { perSecond, usEach: (processorUs(pid) - beforeUs) / requests, failed };
+    });
   }
 
   async held(kind: Kind, connections: number): Promise<Held> {
@@ -267,7 +275,7 @@ function compared<T>(rounds: readonly Readonly<Record<Kind, T>>[], take: (figure
   };
 }
 
-async function rounds<T>(
+async function inTurns<T>(
   count: number,
   name: string,
   measure: (kind: Kind) => Promise<T>,
@@ -309,9 +317,9 @@ function ms(value: number): string {
 async function run(bench: Bench, options: Options): Promise<void> {
   const { connections, seconds, json } = options;
   const does = (part: Part): boolean => options.parts.includes(part);
-  const load = does("load") ? await rounds(options.rounds, "load", (kind) => bench.load(kind, seconds)) : [];
+  const load = does("load") ? await bench.load(options.rounds, seconds) : [];
   const held = does("held")
-    ? await rounds(Math.min(3, options.rounds), "held", (kind) => bench.held(kind, connections))
+    ? await inTurns(Math.min(3, options.rounds), "held", (kind) => bench.held(kind, connections))
     : [];
   const accuracy = does("accuracy") ? await bench.accuracy(connections) : null;
   if (json) {
@@ -386,7 +394,7 @@ const words = process.argv.slice(2);
 const only = words.includes("--only") ? words[words.indexOf("--only") + 1]?.split(",") : undefined;
 const unknown = only?.find((name) => !parts.some((part) => part === name));
 if (unknown !== undefined) throw new Error(`there is no ${unknown}; there are ${parts.join(", ")}`);
-const [connections = 15_000, roundCount = 6, seconds = 4] = words
+const [connections = 15_000, roundCount = 20, seconds = 2] = words
   .filter((word) => /^\d+$/.test(word))
   .map(Number);
 await main({

@@ -110,8 +110,10 @@ export function assess(
     next = Math.min(next, due);
   }
   if (headMs !== null && sight.phase === "head") {
-    if (sight.phaseMs >= headMs) return "head";
-    next = Math.min(next, nowMs - sight.phaseMs + headMs);
+    // Node's parser counts the time as well in which this process stood still.
+    const sinceMs = Math.min(sight.phaseMs, nowMs - notes.acceptedMs);
+    if (sinceMs >= headMs) return "head";
+    next = Math.min(next, nowMs - sinceMs + headMs);
   }
   const slow = rate(limits, notes, sight, nowMs);
   if (typeof slow === "string") return slow;
@@ -129,7 +131,9 @@ export function assess(
   }
   // Nobody tells when the next head, or a body, begins. Looking this often, it is seen before its own time is over; and somebody
   // may hand a connection to an HTTP server only after a while.
-  const pulseMs = Math.min(headMs ?? Infinity, limits.body?.windowMs ?? Infinity);
+  const windowMs = limits.body?.windowMs ?? Infinity;
+  // Of an idle one the head comes first: with that seen in time, its body is.
+  const pulseMs = sight.phase === "idle" ? (headMs ?? windowMs) : Math.min(headMs ?? Infinity, windowMs);
   if (sight.http) next = Math.min(next, nowMs + pulseMs);
   else if (nowMs < notes.acceptedMs + pulseMs) next = Math.min(next, notes.acceptedMs + pulseMs);
   return next;

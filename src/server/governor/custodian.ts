@@ -26,6 +26,8 @@ const lingerMs = 2_000;
  */
 const leastQuietMs = 1_000;
 const mostQuietMs = 5_000;
+/** So much more than the timer came late is taken for a standstill, at most. */
+const mostLeftOutMs = 60_000;
 /** How finely the limits are met. With 4096 slots one turn of the wheel is nearly seven minutes. */
 const tickMs = 100;
 
@@ -64,6 +66,7 @@ export class Custodian implements Holder {
 
   /** Counts a connection from now on; it is to be looked at once the server has it. */
   take(socket: Socket, key: string | null, secure: boolean): Held {
+    this.#lookedMs = this.#clock.monotonic();
     const { nowMs } = this;
     const held = new Held(socket, this, secure, nowMs);
     const { age } = this.#settings;
@@ -163,17 +166,13 @@ export class Custodian implements Holder {
       return;
     }
     const { session } = held;
-    const quietMs = this.#quietOf(reason);
+    const quietMs = this.#quietMs.get(reason) ?? leastQuietMs;
     const welcomeUntilMs = session?.welcomeUntilMs(quietMs, held.leaveByMs) ?? null;
     if (session !== null && welcomeUntilMs !== null && nowMs >= welcomeUntilMs) closeSession(session.session);
     const quietAtMs = held.progressMs + quietMs;
     if (sight.phase !== "request" && nowMs >= quietAtMs) this.#endIfStill(held, reason);
     else
       this.#lookAgain(held, Math.min(next, held.leaveByMs, Math.max(quietAtMs, nowMs + quietMs / 4)) - nowMs);
-  }
-
-  #quietOf(reason: EvictionReason): number {
-    return this.#quietMs.get(reason) ?? leastQuietMs;
   }
 
   #leave(held: Held): void {
@@ -199,8 +198,12 @@ export class Custodian implements Holder {
     else this.agenda.rest(held);
   }
 
-  /** A machine that slept has not moved on in our time; a process that was stopped has. */
+  /**
+   * It is only known by how much the timer came late, not when the standstill began: at the earliest when something was last looked
+   * at. All of that is left out, within reason. (While a machine slept, this clock stood still itself.)
+   */
   #stoodStill(lateMs: number): void {
-    this.#stoodMs += Math.min(lateMs, Math.max(0, this.#clock.monotonic() - this.#lookedMs));
+    const sinceMs = Math.max(0, this.#clock.monotonic() - this.#lookedMs);
+    this.#stoodMs += Math.min(sinceMs, lateMs + mostLeftOutMs);
   }
 }

@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import type { Http2Session } from "node:http2";
 import type { Server } from "node:net";
 import { DeadpeerError } from "../../errors.js";
 import { closeOnAbort, forgetOnAbort } from "../../guard/closing.js";
@@ -50,6 +51,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
   readonly #signal: AbortSignal | undefined;
   readonly #custodian: Custodian;
   readonly #counters = new Counters();
+  readonly #sessions = new WeakMap<Http2Session, HeldSession>();
   readonly #interception: Interception;
   readonly #listener: ListenerGuard | null;
   readonly #entrance: Entrance;
@@ -122,12 +124,8 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
    * @returns null for one that is not held here.
    */
   connectionOf(thing: unknown): HeldConnection | null {
-    try {
-      const held = heldBy(innerSocket(thing));
-      return held === null || !this.#custodian.all.has(held) ? null : this.#describe(held);
-    } catch {
-      return null;
-    }
+    const held = this.#heldBehind(thing);
+    return held === null || !this.#custodian.all.has(held) ? null : this.#describe(held);
   }
 
   /** Counts and figures at this moment. */
@@ -144,6 +142,8 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
    * Lets the server go in order: it accepts no more, requests in flight are finished, clients are told, and each connection is
    * ended once it is quiet; what remains when the time is over is cut off. A second call gives the same promise, and with `now`
    * ends the rest at once.
+   *
+   * @throws DeadpeerError `bad-duration`, `bad-option`.
    */
   drain(options: DrainOptions = {}): Promise<DrainReport> {
     this.#drain ??= new Drain(this.#server, this.#custodian, options);
@@ -181,13 +181,14 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
         this.#custodian.lookSoon(held);
       },
       session: (session) => {
-        const held = heldBy(innerSocket(session));
+        const held = this.#heldBehind(session);
         if (held === null) return;
         held.session = new HeldSession(session, () => this.#custodian.nowMs);
+        this.#sessions.set(session, held.session);
         if (held.retiring !== null) this.#custodian.announceEnd(held);
       },
       stream: (stream) => {
-        if (stream.session !== undefined) heldBy(innerSocket(stream.session))?.session?.add(stream);
+        if (stream.session !== undefined) this.#sessions.get(stream.session)?.add(stream);
       },
       request: (request, response) => {
         const taken = this.#headerClients?.request(request, response) ?? true;
@@ -195,8 +196,22 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
           if (heldBy(request.socket)?.retiring != null) closeAfter(response);
         return taken;
       },
-      upgrade: (request, socket) => this.#headerClients?.upgrade(request, socket) ?? true,
+      upgrade: (request, socket) => {
+        const held = heldBy(socket);
+        // By then ws has made a WebSocket of it.
+        if (held !== null && held.retiring !== null) setImmediate(() => this.#custodian.announceEnd(held));
+        return this.#headerClients?.upgrade(request, socket) ?? true;
+      },
     };
+  }
+
+  #heldBehind(thing: unknown): Held | null {
+    try {
+      return heldBy(innerSocket(thing));
+    } catch {
+      // Closed already, or never a socket.
+      return null;
+    }
   }
 
   #refused(refusal: Refusal): void {

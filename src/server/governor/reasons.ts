@@ -12,7 +12,6 @@ export const refusalReasons = [
   "proxy-forged",
   "proxy-untrusted",
   "proxy-late",
-  "draining",
 ] as const;
 export type RefusalReason = (typeof refusalReasons)[number];
 

@@ -25,8 +25,25 @@ export function look(held: Held): Sight {
   sight.taken = socket.bytesWritten - queued - app.writableLength;
   sight.readAgeMs = null;
   sight.takenAgeMs = null;
-  askKernel(socket);
+  if (!standsStill(held)) askKernel(socket);
   return sight;
+}
+
+/**
+ * Nothing has come since the last look, and nothing is under way but what the kernel then said the peer has: most looks at most
+ * connections, and the kernel has nothing to add. It counts the SYN as a byte that was acknowledged (tcp_ack, snd_una).
+ */
+function standsStill(held: Held): boolean {
+  const { phase, outstanding, read, taken } = sight;
+  const still =
+    phase === "idle" &&
+    !outstanding &&
+    read === held.read &&
+    (taken === held.taken || taken + 1 === held.taken);
+  if (!still || held.session !== null || libcProblem() !== null) return false;
+  sight.taken = held.taken;
+  sight.readAgeMs = sight.takenAgeMs = 0;
+  return true;
 }
 
 const sight: Writable<Sight> = {

@@ -3,10 +3,13 @@ import { once } from "node:events";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import { connect as connectHttp2, createSecureServer, createServer as createHttp2Server } from "node:http2";
 import { request as httpsRequest, createServer as createHttpsServer } from "node:https";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { WebSocket, WebSocketServer } from "ws";
+import { heldSettings } from "../../../src/guard/apply.js";
+import { baseFd } from "../../../src/guard/inner-socket.js";
+import { planDetection } from "../../../src/plan/planner.js";
 import { governServer } from "../../../src/server/index.js";
 import { selfSigned } from "../../support/certificate.js";
 import { until } from "../../support/until.js";
@@ -16,7 +19,7 @@ const inUrl = (host: string): string => (host.includes(":") ? `[${host}]` : host
 const certificate = selfSigned();
 
 for (const host of hosts)
-  describe(`other servers on ${host}`, () => {
+  describe(`other servers on ${host}`, { concurrency: 4 }, () => {
     test("net: silent ones are idle, slow readers that drain are not", async () => {
       const server = createServer((socket) => {
         socket.on("error", () => {});
@@ -63,17 +66,48 @@ for (const host of hosts)
       await closed(server, ...clients, fourth);
     });
 
+    test("net: one more of a client makes room among its own", async () => {
+      const server = createServer((socket) =>
+        socket.on("error", () => {}).on("data", () => socket.write("x")),
+      );
+      const governor = governServer(server, { perClient: 2, atLimit: "evict" });
+      const port = await listening(server, host);
+      const first = await connected(port, host);
+      const second = await connected(port, host);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      first.write("here");
+      await once(first, "data");
+      const gone = evicted(governor);
+      const third = await connected(port, host);
+      const { reason, connection, verdict } = await gone;
+      assert.equal(reason, "per-client");
+      assert.equal(connection.remote.port, second.localPort);
+      assert.match(verdict.sentence, /2 connections of a client/);
+      await closed(server, first, second, third);
+    });
+
     test("net: a client's allowance of new connections", async () => {
       const server = createServer((socket) => socket.on("error", () => {}));
-      const governor = governServer(server, { newPerClient: { count: 3, within: "2s" } });
+      const governor = governServer(server, { newPerClient: { count: 3, within: "10h" } });
       const port = await listening(server, host);
       const clients = [];
       for (let n = 0; n < 5; n++) clients.push(await connected(port, host));
       await until(() => governor.snapshot().refused.rate === 2);
-      await new Promise((resolve) => setTimeout(resolve, 1_500));
-      clients.push(await connected(port, host));
-      await until(() => governor.snapshot().accepted === 4);
+      assert.equal(governor.snapshot().accepted, 3);
       await closed(server, ...clients);
+    });
+
+    test("net: the listener has the settings by which dead peers are noticed", async () => {
+      const server = createServer((socket) => socket.on("error", () => {}));
+      governServer(server, { detect: "35s" });
+      const port = await listening(server, host);
+      const accepted = once(server, "connection");
+      const client = await connected(port, host);
+      const [socket] = (await accepted) as [Socket];
+      const { keepalive, userTimeoutMs } = planDetection({ detectWithin: "35s" }).settings;
+      const held = heldSettings(baseFd(socket));
+      assert.deepEqual([held?.keepalive, held?.userTimeoutMs], [keepalive, userTimeoutMs]);
+      await closed(server, client);
     });
 
     test("lives no longer than its maximum age, and ends in order", async () => {
@@ -155,6 +189,31 @@ for (const host of hosts)
       assert.equal((await evicted(governor)).reason, "idle");
       clearInterval(pinging);
       client.close();
+      await closed(server);
+    });
+
+    test("http2: a body that trickles, and a response that is not taken", async () => {
+      const server = createHttp2Server();
+      server.on("stream", (stream, headers) => {
+        stream.on("error", () => {});
+        if (headers[":method"] === "POST") stream.resume();
+        else stream.end(Buffer.alloc(10_000_000));
+      });
+      const governor = governServer(server, { body: { bytesPerSecond: 1_000, window: "300ms" } });
+      const port = await listening(server, host);
+      for (const [method, expected] of [
+        ["POST", "body"],
+        ["GET", "slow-read"],
+      ] as const) {
+        const client = connectHttp2(`http://${inUrl(host)}:${port}`);
+        client.on("error", () => {});
+        const stream = client.request({ ":method": method, ":path": "/" });
+        stream.on("error", () => {});
+        const trickle = setInterval(() => method === "GET" || stream.destroyed || stream.write("x"), 50);
+        assert.equal((await evicted(governor)).reason, expected);
+        clearInterval(trickle);
+        client.destroy();
+      }
       await closed(server);
     });
 

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import { createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
+import { promisify } from "node:util";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { governServer, type Refusal } from "../../../src/server/index.js";
 import { selfSigned } from "../../support/certificate.js";
@@ -126,3 +128,24 @@ for (const host of hosts)
       await closed(h2, raw);
     });
   });
+
+test("curl's PROXY header is read, over both families", async () => {
+  const server = createHttpServer((incoming, response) => {
+    const proxied = governor.connectionOf(incoming)?.proxied;
+    response.end(`${proxied?.version} ${proxied?.source?.address} ${proxied?.destination?.address}`);
+  });
+  const governor = governServer(server, { proxy: { from: ["127.0.0.1", "::1"] } });
+  const port = await listening(server, "::");
+  for (const [host, address] of [
+    ["127.0.0.1", "127.0.0.1"],
+    ["[::1]", "::1"],
+  ] as const) {
+    const { stdout } = await promisify(execFile)("curl", [
+      "--silent",
+      "--haproxy-protocol",
+      `http://${host}:${port}/`,
+    ]);
+    assert.equal(stdout, `1 ${address} ${address}`);
+  }
+  await closed(server);
+});
