@@ -50,6 +50,23 @@ export interface HeartbeatServerEvents {
   error: [error: Error];
 }
 
+/** What a server holds; see `HeartbeatServer.snapshot`. */
+export interface ServerSnapshot {
+  /** Those whose client is here, and those whose client is away. */
+  readonly sessions: number;
+  /** Sessions whose connections are in the lot, in all and with each of its threads. */
+  readonly parked: number;
+  readonly parkedByWorker: readonly number[];
+  /** TCP and TLS connections that have a socket of Node's. */
+  readonly sockets: number;
+  /** Connections that have not said hello, in the lot or out of it. */
+  readonly greetings: number;
+  /** Listeners at which the lot accepts by itself. */
+  readonly lotAccepts: number;
+  /** Threads that failed in the last minute. */
+  readonly workersLost: number;
+}
+
 export interface ListenOptions {
   /** 0: the system chooses one. */
   readonly port: number;
@@ -128,6 +145,20 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   /** Sessions whose connections are in the lot. */
   get parkedCount(): number {
     return this.#parking?.lot.parked ?? 0;
+  }
+
+  /** How many of what there are right now, for metrics. */
+  snapshot(): ServerSnapshot {
+    const lot = this.#parking?.lot ?? null;
+    return {
+      sessions: this.#sessions.size,
+      parked: lot?.parked ?? 0,
+      parkedByWorker: lot?.byWorker ?? [],
+      sockets: this.#connections.size,
+      greetings: this.#greetings + (lot?.greeting ?? 0),
+      lotAccepts: this.#parking?.acceptsAt ?? 0,
+      workersLost: lot?.failures ?? 0,
+    };
   }
 
   session(id: string): Session | undefined {

@@ -24,6 +24,7 @@ export {
   type HeartbeatServerEvents,
   type ListenOptions,
   type ListenUdpOptions,
+  type ServerSnapshot,
 } from "./heartbeat-server.js";
 export type { HeartbeatServerOptions } from "./options.js";
 export type { ParkingOptions } from "./parking/options.js";

@@ -1,4 +1,14 @@
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import * as crypto from "node:crypto";
+
+const { createHmac, randomBytes, timingSafeEqual } = crypto;
+
+const purpose = Buffer.from("deadpeer session token");
+/** Of SHA-256, in bytes. */
+const block = 64;
+/** The shorter way to a hash; Node has it since 20.12. */
+const hash = (crypto as Partial<typeof crypto>).hash as
+  | ((algorithm: string, data: Uint8Array, encoding: "buffer") => Buffer)
+  | undefined;
 
 /**
  * Tokens that prove that a session is one's own. They are made from the session's id with a secret of the server's, so none has to be
@@ -6,13 +16,19 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
  */
 export class Tokens {
   readonly secret: Uint8Array;
+  readonly #mac: (id: Uint8Array) => Buffer;
 
   constructor(secret: Uint8Array = randomBytes(32)) {
     this.secret = secret;
+    // A longer key is hashed first (RFC 2104 section 2), which is left to Node.
+    this.#mac =
+      hash === undefined || secret.length > block
+        ? (id) => createHmac("sha256", secret).update(purpose).update(id).digest()
+        : quickMac(secret, hash);
   }
 
   of(id: Uint8Array): Buffer {
-    return createHmac("sha256", this.secret).update("deadpeer session token").update(id).digest();
+    return this.#mac(id);
   }
 
   /** Takes the same time whatever is wrong. */
@@ -20,4 +36,18 @@ export class Tokens {
     const expected = this.of(id);
     return token.length === expected.length && timingSafeEqual(token, expected);
   }
+}
+
+/** HMAC (RFC 2104) without an object for each, which every new session would pay for: half the time, and nothing to collect. */
+function quickMac(secret: Uint8Array, sha256: NonNullable<typeof hash>): (id: Uint8Array) => Buffer {
+  const inner = Buffer.alloc(block, 0x36);
+  const outer = Buffer.alloc(block + 32, 0x5c);
+  for (const [at, byte] of secret.entries()) {
+    inner[at] = byte ^ 0x36;
+    outer[at] = byte ^ 0x5c;
+  }
+  return (id) => {
+    outer.set(sha256("sha256", Buffer.concat([inner, purpose, id]), "buffer"), block);
+    return sha256("sha256", outer, "buffer");
+  };
 }

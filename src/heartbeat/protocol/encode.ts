@@ -6,6 +6,8 @@ export const magic = Buffer.from("DPHB", "latin1");
 export const headerLength = 4;
 /** type, number, interval, received */
 const beatFields = 4 + 4 + 8;
+/** magic, version, interval, deadline, longest payload, received */
+const helloFields = 4 + 1 + 4 + 4 + 4 + 8;
 
 /**
  * One message as it goes over a stream: a byte for its type, three for the length of what follows, and what follows.
@@ -64,22 +66,23 @@ function encodeHello({
   check(session === null || session.length === limits.sessionId, "a session's id has 16 bytes");
   check(token.length <= limits.token, `a token has ${limits.token} bytes at most`);
   check(key.length === 0 || key.length === limits.key, `a key has ${limits.key} bytes`);
-  const fixed = Buffer.alloc(25);
-  fixed.set(magic);
-  fixed.writeUInt8(version, 4);
-  fixed.writeUInt32BE(sendEveryMs, 5);
-  fixed.writeUInt32BE(deadlineMs, 9);
-  fixed.writeUInt32BE(maxPayload, 13);
-  writeSequence(fixed, received, 17);
-  const body = Buffer.concat([fixed, short(session ?? new Uint8Array()), short(token), short(key)]);
-  const frame = frameOf("hello", body.length);
-  frame.set(body, headerLength);
+  const shorts = [session, token, key];
+  const length = shorts.reduce((sum, bytes) => sum + 1 + (bytes?.length ?? 0), helloFields);
+  const frame = frameOf("hello", length);
+  frame.set(magic, 4);
+  frame.writeUInt8(version, 8);
+  frame.writeUInt32BE(sendEveryMs, 9);
+  frame.writeUInt32BE(deadlineMs, 13);
+  frame.writeUInt32BE(maxPayload, 17);
+  writeSequence(frame, received, 21);
+  let at = headerLength + helloFields;
+  // Bytes with their number before them.
+  for (const bytes of shorts) {
+    frame.writeUInt8(bytes?.length ?? 0, at);
+    if (bytes !== null) frame.set(bytes, at + 1);
+    at += 1 + (bytes?.length ?? 0);
+  }
   return frame;
-}
-
-/** Bytes with their number before them. */
-function short(bytes: Uint8Array): Buffer {
-  return Buffer.concat([Uint8Array.of(bytes.length), bytes]);
 }
 
 function frameOf(type: Message["type"], length: number): Buffer {

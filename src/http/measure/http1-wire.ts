@@ -1,16 +1,18 @@
 import type { Socket } from "node:net";
 import { systemClock } from "../../kernel/clock.js";
 import { AnswerReader, UnreadableAnswer } from "./answer-reader.js";
-import { infoOf, type Dialled } from "./dial.js";
+import type { Dialled } from "./dial.js";
+import { dataArrivedMs, infoOf, packetsOf, rttMsOf, receivedEnd, segmentArrivedMs } from "./kernel-view.js";
 import type { HttpTarget } from "./target.js";
 import type { Exchange, ExchangeOptions, Fate, Packets, Wire, WireEnd } from "./wire.js";
 
+/** What is asked, on each connection. */
 export interface RequestShape {
   readonly target: HttpTarget;
   readonly method: "GET" | "HEAD";
   /** More headers, as name and value. */
   readonly headers: readonly (readonly [string, string])[];
-  /** Ends whatever is waited for. */
+  /** Closes the connection; what waits for an answer has none then. */
   readonly signal: AbortSignal;
 }
 
@@ -35,10 +37,12 @@ export class Http1Wire implements Wire {
   #unaskedBytes = 0;
   #pending: Pending | null = null;
   #closedByUs = false;
+  readonly #abort = (): void => this.close();
 
   constructor({ socket, beganMs }: Dialled, shape: RequestShape) {
     this.#socket = socket;
     this.#shape = shape;
+    shape.signal.addEventListener("abort", this.#abort);
     this.beganMs = beganMs;
     this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
     socket.on("data", (bytes: Buffer) => this.#read(bytes));
@@ -57,42 +61,39 @@ export class Http1Wire implements Wire {
     return this.#unaskedBytes;
   }
 
+  get untoldEnd(): WireEnd | null {
+    return this.#end === null ? receivedEnd(this.#socket) : null;
+  }
+
   get packets(): Packets {
-    const info = infoOf(this.#socket);
-    if (info === null || info.segmentsIn === null || info.segmentsOut === null) return null;
-    return info.segmentsIn + info.segmentsOut;
+    return packetsOf(this.#socket);
   }
 
   get rttMs(): number | null {
-    const info = infoOf(this.#socket);
-    return info === null ? null : info.rttUs / 1_000;
+    return rttMsOf(this.#socket);
   }
 
   exchange(options: ExchangeOptions): Promise<Exchange> {
     const beganMs = systemClock.monotonic();
     const reader = new AnswerReader({ head: this.#shape.method === "HEAD" });
-    const { signal } = this.#shape;
-    return new Promise((resolve, reject) => {
-      const isOver = (): boolean => {
-        if (this.#pending?.reader !== reader) return true;
+    return new Promise((resolve) => {
+      const settle = (fate: Fate, problem: string | null = null): void => {
+        if (this.#pending?.reader !== reader) return;
         this.#pending = null;
         systemClock.clear(impatient);
-        signal.removeEventListener("abort", abort);
-        return false;
-      };
-      const abort = (): void => {
-        if (!isOver()) reject(signal.reason as Error);
-      };
-      const settle = (fate: Fate, problem: string | null = null): void => {
-        if (isOver()) return;
         const answer = reader.answer ?? reader.begun;
-        resolve({ fate, answer, problem, beganMs, settledMs: systemClock.monotonic() });
+        resolve({
+          fate,
+          answer,
+          problem,
+          beganMs,
+          settledMs: systemClock.monotonic(),
+          arrivedMs: dataArrivedMs(this.#socket),
+        });
       };
       const impatient = systemClock.set(() => settle("lost"), options.patienceMs);
       this.#pending = { reader, settle };
-      signal.addEventListener("abort", abort, { once: true });
-      if (signal.aborted) abort();
-      else if (this.#end !== null) settle(this.#end.by === "fin" ? "closed" : "reset");
+      if (this.#end !== null) settle(this.#end.by === "fin" ? "closed" : "reset");
       else this.#socket.write(this.#requestText(options));
     });
   }
@@ -116,6 +117,7 @@ export class Http1Wire implements Wire {
 
   close(): void {
     this.#closedByUs = true;
+    this.#shape.signal.removeEventListener("abort", this.#abort);
     this.#pending?.settle("lost");
     this.#socket.destroy();
   }
@@ -151,7 +153,7 @@ export class Http1Wire implements Wire {
 
   #over(by: WireEnd["by"]): void {
     if (this.#closedByUs || this.#end !== null) return;
-    this.#end = { by, atMs: systemClock.monotonic(), announced: false };
+    this.#end = { by, atMs: segmentArrivedMs(this.#socket), announced: false };
     this.#tellEnd(this.#end);
     const pending = this.#pending;
     if (pending === null) return;

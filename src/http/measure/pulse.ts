@@ -18,7 +18,7 @@ const pulseMs = 100;
  * …; over.abort(); await beating;
  */
 export async function pulse({ options }: Server, signal: AbortSignal): Promise<void> {
-  // Whatever it waits for, a hung server's answer perhaps, ends with the signal.
+  // Whatever it waits for, the answer of a server that hangs perhaps, ends with the signal.
   const server = new Server({ ...options, signal });
   let wire: Wire | null = null;
   try {

@@ -40,6 +40,7 @@ export async function countRequests(
       const enough = answered === most || bytes > mostBytes || systemClock.monotonic() > untilMs;
       if (enough) return { limit: null, answered, announced: true, silent: false };
       const { fate, answer } = await wire.exchange({ patienceMs });
+      signal.throwIfAborted();
       if (fate !== "answered" || answer === null)
         return answered === 0 ? null : ended(answered, wire.end?.announced === true, fate === "lost");
       bytes += answer.bodyBytes;

@@ -11,6 +11,7 @@ export interface ServerOptions extends RequestShape {
   /** HTTP/2 is offered to servers over TLS. */
   readonly http2: boolean;
   readonly patienceMs: number;
+  readonly signal: AbortSignal;
 }
 
 /** The server under measurement, at one of its addresses: every connection goes there. */
@@ -22,7 +23,7 @@ export class Server {
   }
 
   /**
-   * A new connection, which the caller closes; over HTTP/2 where the server takes that.
+   * A new connection, which the caller closes, or the signal; over HTTP/2 where the server takes that.
    *
    * @throws DeadpeerError `cannot-connect`; whatever the signal is aborted with.
    */

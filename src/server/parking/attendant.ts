@@ -84,6 +84,8 @@ export class Attendant {
     const count = this.#epoll.wait(this.#waitMs());
     Atomics.add(this.#slots.control, word.turns, 1);
     const nowMs = this.#options.now();
+    // Who is kept is watched already, by the owner: the order stands before the first event.
+    this.#obey();
     let strays = 0;
     for (let event = 0; event < count && !this.#slots.fenced; event++) {
       const slot = this.#epoll.low(event);
@@ -95,13 +97,13 @@ export class Attendant {
     }
     this.#strayTurns = strays > 0 ? this.#strayTurns + 1 : 0;
     if (this.#strayTurns > mostStrayTurns) throw new Error("the epoll set tells of what nobody has any more");
-    this.#obey();
     this.#fullTurns = count === this.#epoll.most ? this.#fullTurns + 1 : 0;
     if (nowMs >= this.#lookMs && this.#fullTurns % mostFullTurns === 0) this.#lookAt(nowMs);
-    if (!this.#slots.fenced) this.#porter.finish(nowMs);
+    if (!this.#slots.fenced) this.#porter.finish(nowMs, count === 0);
   }
 
   #waitMs(): number {
+    if (this.#porter.hasNews) return 0;
     const nowMs = this.#options.now();
     const nextMs = Math.min(this.#lookMs - nowMs, this.#porter.waitMs(nowMs));
     return Math.min(longestWaitMs, Math.max(0, Math.ceil(nextMs)));
@@ -120,8 +122,10 @@ export class Attendant {
   #do(what: number, slot: number): void {
     switch (what) {
       case order.park:
+        this.#park(slot);
+        break;
       case order.keep:
-        this.#park(slot, what === order.keep);
+        this.#moveIn(slot, this.#dueMs(slot));
         break;
       case order.recall:
         // What was handed back meanwhile is on its way already.
@@ -149,14 +153,14 @@ export class Attendant {
     this.#wheel.delete(slot);
   }
 
-  /** @param known it was accepted here, and is in the set. */
-  #park(slot: number, known: boolean): void {
-    const generation = at(this.#slots.generation, slot);
-    const fd = at(this.#slots.fd, slot);
-    this.#moveIn(slot, at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot));
+  #dueMs(slot: number): number {
+    return at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot);
+  }
+
+  #park(slot: number): void {
+    this.#moveIn(slot, this.#dueMs(slot));
     try {
-      if (known) this.#epoll.again(fd, slot, generation);
-      else this.#epoll.add(fd, slot, generation);
+      this.#epoll.add(at(this.#slots.fd, slot), slot, at(this.#slots.generation, slot));
     } catch {
       // No memory, no watches left, or nothing there any more: its owner keeps it as it kept it before.
       this.#handBack(slot, "refused");
@@ -166,7 +170,7 @@ export class Attendant {
   /** A deadline has come: whoever was heard meanwhile only gets the next one. */
   #look(slot: number, nowMs: number): void {
     if (this.#slots.fenced) return;
-    const dueMs = at(this.#slots.heardMs, slot) + at(this.#slots.patienceMs, slot);
+    const dueMs = this.#dueMs(slot);
     if (this.#porter.greets(slot)) this.#porter.overdue(slot);
     else if (dueMs > nowMs) this.#wheel.set(slot, dueMs);
     else this.#handBack(slot, "due");

@@ -10,6 +10,9 @@ export const firstListener = 0xffff_0000;
 const acceptBatch = 128;
 /** With fewer slots than this it asks for more; its owner sees what was used when something arrives. */
 const fewVacant = 128;
+/** Arrivals are one message as long as more come at once, but not for longer than this. */
+const mostArrivals = 64;
+const mostTurns = 8;
 /** After an error that the next try would only meet again. */
 const restMs = 100;
 
@@ -49,6 +52,8 @@ export class Porter {
   #restUntilMs = 0;
   #asked = false;
   #arrivals: number[] = [];
+  /** Since there are any. */
+  #turns = 0;
 
   constructor(options: PorterOptions) {
     this.#options = options;
@@ -78,6 +83,11 @@ export class Porter {
     return this.#greets[slot] === 1;
   }
 
+  /** There is something to say, unless more is ready that could be said along with it. */
+  get hasNews(): boolean {
+    return this.#arrivals.length > 0;
+  }
+
   /** How long it may be waited for what is ready. */
   waitMs(nowMs: number): number {
     return this.#resting ? Math.max(0, this.#restUntilMs - nowMs) : Number.POSITIVE_INFINITY;
@@ -99,8 +109,8 @@ export class Porter {
     this.#hand(slot, "overdue");
   }
 
-  /** After everything else of a turn. */
-  finish(nowMs: number): void {
+  /** After everything else of a turn. @param idle nothing was ready in it. */
+  finish(nowMs: number, idle: boolean): void {
     if (this.#resting && nowMs >= this.#restUntilMs) {
       this.#resting = false;
       this.#keepReserve();
@@ -111,6 +121,9 @@ export class Porter {
       else if (this.#listens[listener] === 1 && this.#watched[listener] === 0) this.#watch(listener, nowMs);
     const asks = this.#vacant.length < fewVacant && !this.#asked && this.#listens.includes(1);
     if (this.#arrivals.length === 0 && !asks) return;
+    const waits = !idle && this.#arrivals.length < mostArrivals && ++this.#turns < mostTurns;
+    if (waits && !asks) return;
+    this.#turns = 0;
     this.#asked ||= asks;
     this.#options.tell(this.#arrivals);
     this.#arrivals = [];

@@ -42,6 +42,9 @@ export interface ShiftOptions {
   readonly worker?: URL;
 }
 
+/** So long the worker may learn of a deadline later. */
+const lateRingMs = 5;
+
 /** In the slots that the worker was granted: who is there is not known yet. */
 const newcomer: Tenant = { handedBack: () => {} };
 /** After being fenced it touches no descriptor; its last call into the kernel returns within a second. */
@@ -72,6 +75,7 @@ export class Shift {
   #ready = false;
   #ended = false;
   #ringing = false;
+  #ringingLate = false;
   #problem: Error | null = null;
   readonly #vigil: Vigil;
   readonly #exit: Promise<void>;
@@ -106,6 +110,8 @@ export class Shift {
       workerData,
       execArgv: [],
       name: "deadpeer parking",
+      // It makes next to no garbage, and what there is need not be kept for long: unasked, V8 would take ten times as much.
+      resourceLimits: { maxYoungGenerationSizeMb: 2 },
     });
     this.#worker.unref();
     this.#vigil = new Vigil({
@@ -159,11 +165,20 @@ export class Shift {
 
   /** The same for a connection that has arrived, in its slot. @returns false: there is none any more, and the slot is to be released. */
   keep(slot: number, tenant: Tenant, terms: Terms): boolean {
-    const cookie = this.ready ? socketCookie(this.#slots.fd[slot] ?? -1) : null;
+    const fd = this.fd(slot);
+    const cookie = this.ready ? socketCookie(fd) : null;
     if (cookie === null) return false;
     this.#granted--;
     this.#settle(slot, cookie, tenant, terms);
-    this.#order(order.keep, slot);
+    this.#slots.give(order.keep, slot);
+    // From here the worker hears of it; the bell is for its deadlines alone, and many share it.
+    try {
+      this.#set.again(fd, slot, this.#slots.generation[slot] ?? 0);
+    } catch {
+      // The worker could not have it watched when it came, and may be able to now.
+      this.#order(order.park, slot);
+    }
+    this.#ringLate();
     return true;
   }
 
@@ -218,9 +233,11 @@ export class Shift {
     this.#slots.control[word.greetingElsewhere] = count;
   }
 
-  /** Gives the worker slots for those whom it accepts, until it has so many. */
+  /** Gives the worker slots for those whom it accepts, up to so many, once half of them are used: seldom, and many at once. */
   supply(most: number): void {
-    for (let vacant = this.#granted - this.greeting; vacant < most && this.ready; vacant++) {
+    let vacant = this.#granted - this.greeting;
+    if (!this.ready || vacant > most / 2) return;
+    for (; vacant < most; vacant++) {
       const slot = this.#takeSlot();
       if (slot < 0) return;
       this.#slots.fd[slot] = -1;
@@ -314,6 +331,15 @@ export class Shift {
       this.#ringing = false;
       if (!this.#ended) ring(this.#bell.fd);
     });
+  }
+
+  #ringLate(): void {
+    if (this.#ringingLate) return;
+    this.#ringingLate = true;
+    this.#options.clock.set(() => {
+      this.#ringingLate = false;
+      if (!this.#ended) ring(this.#bell.fd);
+    }, lateRingMs);
   }
 
   #noteFd(fd: number, value: number): void {

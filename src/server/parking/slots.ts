@@ -27,7 +27,7 @@ const controlWords = 16;
 export const hand = { empty: 0, read: 1, answering: 2 } as const;
 
 /**
- * `keep`: park whom the attendant itself has accepted; `grant`: a slot for one that it will; `listen` and `deafen`: accept at a
+ * `keep`: park whom the attendant itself has accepted, and the owner has had watched; `grant`: a slot for one that it will; `listen` and `deafen`: accept at a
  * listener, or not any more, whose number stands in the slot's place.
  */
 export const order = { park: 0, recall: 1, keep: 2, grant: 3, listen: 4, deafen: 5 } as const;

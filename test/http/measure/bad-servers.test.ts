@@ -17,11 +17,12 @@ function honouringClose({ socket, head }: RawConnection, text: string): void {
   else socket.write(text);
 }
 
-const quick = { maxMs: 4_000, connections: 10 };
-/** For a server that leaves requests unanswered: a busy machine takes longer to answer now and then. */
-const impatient = { ...quick, patienceMs: 2_000 };
+/** Patient, for machines with much else to do. */
+const quick = { maxMs: 4_000, patienceMs: 20_000, connections: 10 };
+/** Where it is to run out. */
+const impatient = { ...quick, patienceMs: 3_000 };
 
-describe("a server that", { concurrency: 6 }, () => {
+describe("a server that", { concurrency: 4 }, () => {
   for (const host of ["127.0.0.1", "::1"])
     test(`advertises 5 s and closes after 3 s is found, at ${host}`, async () => {
       await using server = await rawServer(
@@ -35,7 +36,7 @@ describe("a server that", { concurrency: 6 }, () => {
       const { idle, look } = measured;
       assert.deepEqual(look.hint, { timeoutMs: 5_000, max: 100, problems: [] });
       assert.ok(idle !== null && idle.highMs !== null);
-      assert.ok(Math.abs(idle.lowMs - 3_000) <= 300 && idle.highMs <= 3_600, `${idle.lowMs} ${idle.highMs}`);
+      assert.ok(Math.abs(idle.lowMs - 3_000) <= 300 && idle.highMs <= 4_500, `${idle.lowMs} ${idle.highMs}`);
       assert.deepEqual(codesOf(measured).slice(0, 1), ["advertises-more-than-it-keeps"]);
       const { clientIdleMs } = safeSettings(measured);
       assert.ok(clientIdleMs !== null && clientIdleMs > 1_500 && clientIdleMs < 2_500, `${clientIdleMs}`);
@@ -59,7 +60,7 @@ describe("a server that", { concurrency: 6 }, () => {
     const measured = await measure(server.url, quick);
     assert.equal(measured.idle?.by, "rst");
     assert.deepEqual(codesOf(measured), ["closes-with-rst"]);
-    assert.ok(Math.abs((measured.idle?.lowMs ?? 0) - 1_000) <= 300);
+    assert.ok(Math.abs((measured.idle?.lowMs ?? 0) - 1_000) <= 500);
   });
 
   for (const [how, late, code] of [
@@ -80,8 +81,9 @@ describe("a server that", { concurrency: 6 }, () => {
       const { idle } = measured;
       assert.equal(idle?.by, how);
       assert.ok(idle !== null && idle.highMs !== null);
-      assert.ok(idle.lowMs > 1_000 && idle.lowMs <= 1_600, `${idle.lowMs} ${idle.highMs}`);
-      assert.ok(idle.highMs >= 1_450 && idle.highMs < 2_000, `${idle.lowMs} ${idle.highMs}`);
+      // Wide, for the server's clock is this busy process's own.
+      assert.ok(idle.lowMs > 500 && idle.lowMs <= 1_700, `${idle.lowMs} ${idle.highMs}`);
+      assert.ok(idle.highMs > 800 && idle.highMs < 2_500, `${idle.lowMs} ${idle.highMs}`);
       assert.deepEqual(codesOf(measured), [code]);
     });
 
@@ -187,7 +189,7 @@ describe("a server that", { concurrency: 6 }, () => {
         if (last) request.socket.end(answer(...headers));
         else honouringClose(request, answer(...headers));
       });
-      const measured = await measure(server.url, { ...quick, maxMs: 2_000, requests: 10 });
+      const measured = await measure(server.url, { ...quick, maxMs: 6_000, requests: 10 });
       assert.deepEqual(measured.requests, { limit: 3, answered: 3, announced, silent: false });
       const expected = ["fewer-requests-than-advertised", ...(announced ? [] : ["closes-unannounced"])];
       assert.deepEqual(codesOf(measured), expected);
@@ -201,6 +203,17 @@ describe("a server that", { concurrency: 6 }, () => {
     const measured = await measure(server.url, { ...impatient, maxMs: 2_000, requests: 10 });
     assert.deepEqual(measured.requests, { limit: 3, answered: 3, announced: false, silent: true });
     assert.match(findingsOf(measured)[0]?.message ?? "", /answered 3 on a connection, .* hangs/);
+  });
+
+  test("hangs on the connection that is to keep it awake does not prolong the measurement", async () => {
+    await using server = await rawServer((request) => {
+      // The others send three requests at most.
+      if (request.nth <= 5) honouringClose(request, answer());
+      idleTimer(request.socket, 1_500, () => request.nth <= 5 && request.socket.end());
+    });
+    const beganMs = performance.now();
+    await measure(server.url, { ...quick, samples: 0, patienceMs: 60_000 });
+    assert.ok(performance.now() - beganMs < 30_000);
   });
 
   test("has no room for the connection whose requests are counted: nothing is said about them", async () => {
@@ -230,7 +243,7 @@ describe("a server that", { concurrency: 6 }, () => {
       },
     );
     const measured = await measure(server.url, { ...quick, connections: 20 });
-    assert.ok(Math.abs((measured.idle?.lowMs ?? 0) - 1_000) <= 300, `${measured.idle?.lowMs}`);
+    assert.ok(Math.abs((measured.idle?.lowMs ?? 0) - 1_000) <= 500, `${measured.idle?.lowMs}`);
   });
 
   test("closes some connections and not others", async () => {
@@ -243,7 +256,7 @@ describe("a server that", { concurrency: 6 }, () => {
   });
 });
 
-describe("refused in one line is a server that", { concurrency: true }, () => {
+describe("refused in one line is a server that", { concurrency: 4 }, () => {
   for (const [what, onRequest, code, message] of [
     [
       "resets at once",
@@ -252,12 +265,12 @@ describe("refused in one line is a server that", { concurrency: true }, () => {
       /resets the connection instead/,
     ],
     ["closes at once", ({ socket }) => socket.end(), "cannot-connect", /closes the connection instead/],
-    ["never answers", () => {}, "cannot-connect", /answers nothing within 2s; --timeout waits longer/],
+    ["never answers", () => {}, "cannot-connect", /answers nothing within 3s; --timeout waits longer/],
     [
       "never ends its answer",
       ({ socket }) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"),
       "cannot-connect",
-      /its answer does not end within 2s/,
+      /its answer does not end within 3s/,
     ],
     [
       "speaks something else",
@@ -348,31 +361,16 @@ test("what is known when it is interrupted is the result", async () => {
   );
 });
 
-test("an interruption does not wait for an answer that does not come", { timeout: 20_000 }, async () => {
-  for (const answered of [0, 2]) {
-    const controller = new AbortController();
-    // Two requests are answered before the measurement begins: the first look.
-    await using server = await rawServer((request) => {
-      if (request.nth <= answered) honouringClose(request, answer());
-      else controller.abort();
-    });
-    const measuring = measure(server.url, {
-      ...quick,
-      requests: 10,
-      samples: 0,
-      maxMs: 60_000,
-      patienceMs: 60_000,
-      signal: controller.signal,
-    });
-    if (answered === 0)
-      await assert.rejects(measuring, (error) => error instanceof DeadpeerError && error.code === "aborted");
-    else {
-      const { problem, requests } = await measuring;
-      assert.equal(problem?.code, "aborted");
-      // Nobody knows what would have become of the request that was waited for.
-      assert.equal(requests, null);
-    }
-  }
+test("an interruption does not wait for a server that does not answer", async () => {
+  await using server = await rawServer(() => {});
+  const controller = new AbortController();
+  const beganMs = performance.now();
+  setTimeout(() => controller.abort(), 200);
+  await assert.rejects(
+    measure(server.url, { patienceMs: 60_000, signal: controller.signal }),
+    (error) => error instanceof DeadpeerError && error.code === "aborted",
+  );
+  assert.ok(performance.now() - beganMs < 30_000);
 });
 
 test("a name that does not exist, and a port where nobody listens", async () => {
