@@ -20,6 +20,7 @@ const givenUp: [port: number, atNs: string, dueMs: number, timer: string][] = []
 
 const server = new HeartbeatServer({
   detect: "demanding",
+  parking: false,
   grace: "10m",
   maxGreetings: 100_000,
   beatsPerSecond: 1_000,

@@ -120,8 +120,9 @@ export class HeartbeatEngine {
    * peer elsewhere. null: there is something to do already, or this side has to send without being asked.
    */
   patienceMs(): number | null {
-    const { idleMs, answers, sendEveryMs } = this.#settings;
+    const { idleMs, answers, sendEveryMs, peerSendsEveryMs = 0 } = this.#settings;
     if (this.#state !== "alive" || !answers || sendEveryMs !== null) return null;
+    if (peerSendsEveryMs > 0) return Math.max(this.#early(idleMs, spread), peerSendsEveryMs);
     return this.#early(idleMs, this.#beatMs === Number.NEGATIVE_INFINITY ? 1 : spread);
   }
 
@@ -200,10 +201,11 @@ export class HeartbeatEngine {
 
   /** When this side has to send something whether the peer is heard or not. */
   #promiseMs(): number {
-    const { idleMs, intervalMs, sendEveryMs } = this.#settings;
+    const { idleMs, intervalMs, sendEveryMs, peerSendsEveryMs = 0 } = this.#settings;
     const first = this.#beatMs === Number.NEGATIVE_INFINITY;
-    // With nothing promised the first beat still comes early, by the phase; from then on questions are apart by themselves.
-    if (sendEveryMs === null && !first) return Number.POSITIVE_INFINITY;
+    // With nothing promised the first beat still comes early, by the phase; from then on questions are apart by themselves. Who has
+    // promised to be heard is heard before that, and each such peer has a rhythm of its own.
+    if (sendEveryMs === null && (!first || peerSendsEveryMs > 0)) return Number.POSITIVE_INFINITY;
     const dueMs =
       sendEveryMs === null
         ? this.#heardMs + this.#early(idleMs, 1)

@@ -97,6 +97,8 @@ export class Attendant {
     }
     this.#strayTurns = strays > 0 ? this.#strayTurns + 1 : 0;
     if (this.#strayTurns > mostStrayTurns) throw new Error("the epoll set tells of what nobody has any more");
+    // Again, for what was ordered before the bell was silenced.
+    this.#obey();
     this.#fullTurns = count === this.#epoll.most ? this.#fullTurns + 1 : 0;
     if (nowMs >= this.#lookMs && this.#fullTurns % mostFullTurns === 0) this.#lookAt(nowMs);
     if (!this.#slots.fenced) this.#porter.finish(nowMs, count === 0);

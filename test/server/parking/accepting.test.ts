@@ -214,7 +214,7 @@ describe("a server whose lot accepts", { timeout: 60_000 }, () => {
       `
       const { openSync, closeSync } = await import("node:fs");
       const { spawn } = await import("node:child_process");
-      const { HeartbeatServer } = await import(src + "server/index.js");
+      const { HeartbeatServer } = await import(src + "server/heartbeat-server.js");
       const { RawClient } = await import(src + "../test/server/raw-client.js");
       const server = new HeartbeatServer({ parking: true });
       const { port } = await server.listen({ port: 0, host: "127.0.0.1" });
@@ -250,7 +250,7 @@ describe("a server whose lot accepts", { timeout: 60_000 }, () => {
       await server.close();
       console.log(JSON.stringify({ lines, cpuMs: (user + system) / 1000 }));
     `,
-      ["prlimit", "--nofile=64"],
+      ["prlimit", "--nofile=128"],
     );
     assert.equal(stderr, "");
     assert.equal(status, 0);

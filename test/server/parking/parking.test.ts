@@ -252,7 +252,7 @@ describe("a server that parks", { timeout: 60_000 }, () => {
       console.log("parked");
       process.exit();
     `,
-      ["prlimit", "--nofile=64"],
+      ["prlimit", "--nofile=128"],
     );
     assert.equal(stderr, "");
     assert.deepEqual([status, stdout], [0, "EMFILE\n0 present true\nparked\n"]);
