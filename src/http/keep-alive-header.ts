@@ -1,3 +1,5 @@
+import { visible } from "../plan/visible.js";
+
 /** What a server says about how long and how often a connection may be used again. */
 export interface KeepAliveHint {
   /** How long it may lie idle; 0: not at all; null: not said, or not so that it can be read. */
@@ -65,7 +67,7 @@ function number(
   const result = Number(quoted ?? plain ?? Number.NaN) * unit;
   if (result <= most) return result;
   problems.push(
-    `"${parameter.trim().slice(0, longestQuote)}" ${result > most ? "is absurd" : "is no number"}`,
+    `"${visible(parameter.trim().slice(0, longestQuote))}" ${result > most ? "is absurd" : "is no number"}`,
   );
   return null;
 }

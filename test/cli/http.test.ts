@@ -3,6 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { Agent } from "undici";
+import { settingsLines } from "../../src/cli/http/client-lines.js";
 import { httpReport } from "../../src/cli/http/report.js";
 import type { FirstLook } from "../../src/http/measure/first-look.js";
 import type { HttpMeasured } from "../../src/http/measure/measurement.js";
@@ -175,7 +177,7 @@ const well: HttpMeasured = {
   look,
   maxMs: 120_000,
   idle: { lowMs: 3_001, highMs: 3_020, by: "fin", outlived: 0, afterClose: "reset", announced: false },
-  requests: { limit: 100, answered: 100, announced: true },
+  requests: { limit: 100, answered: 100, announced: true, silent: false },
   cost: { newMs: 61.2, reusedMs: 20.4, newPackets: 12, reusedPackets: 3, samples: 7 },
   connectionHeader: { closeHonoured: true, http10Closes: true, http10KeepAlive: false },
   problem: null,
@@ -186,13 +188,15 @@ const measured: Readonly<Record<string, HttpMeasured>> = {
     ...well,
     look: { ...look, hint: null },
     idle: { lowMs: 343_000, highMs: 352_400, by: "lost", outlived: 0, afterClose: null, announced: false },
-    requests: { limit: null, answered: 1_000, announced: true },
+    requests: { limit: null, answered: 1_000, announced: true, silent: false },
+    // A page so large that its handshake does not show.
+    cost: { newMs: 40.1, reusedMs: 44.9, newPackets: 9, reusedPackets: 11.5, samples: 7 },
   },
   "a server that resets": {
     ...well,
     look: { ...look, hint: { timeoutMs: null, max: null, problems: ['"timeout=-1" is no number'] } },
     idle: { lowMs: 60_000, highMs: 60_900, by: "rst", outlived: 2, afterClose: null, announced: false },
-    requests: { limit: 9, answered: 9, announced: false },
+    requests: { limit: 9, answered: 9, announced: false, silent: false },
   },
   "HTTP/2": {
     ...well,
@@ -200,6 +204,17 @@ const measured: Readonly<Record<string, HttpMeasured>> = {
     idle: { lowMs: 75_000, highMs: 75_010, by: "fin", outlived: 0, afterClose: null, announced: true },
     requests: null,
     connectionHeader: null,
+  },
+  "a server that hangs": {
+    ...well,
+    idle: { lowMs: 3_001, highMs: 3_020, by: "fin", outlived: 0, afterClose: null, announced: false },
+    requests: { limit: 2, answered: 2, announced: false, silent: true },
+  },
+  "a server that takes few requests": {
+    ...well,
+    look: { ...look, hint: null },
+    idle: { lowMs: 17_000, highMs: null, by: null, outlived: 0, afterClose: null, announced: false },
+    requests: { limit: 9, answered: 9, announced: false, silent: false },
   },
   "no keep-alive": {
     ...well,
@@ -216,6 +231,23 @@ const measured: Readonly<Record<string, HttpMeasured>> = {
     problem: new DeadpeerError("aborted", "interrupted before it was done"),
   },
 };
+
+test("undici, set as recommended, sends no more requests on a connection than the server takes", async () => {
+  const { undici = "" } = settingsLines({ clientIdleMs: null, requestsPerConnection: 3 });
+  const [, most] = /^new Agent\(\{ maxRequestsPerClient: (\d+) \}\)$/.exec(undici) ?? [];
+  let mostSeen = 0;
+  await using server = await rawServer(({ socket, nth }) => {
+    mostSeen = Math.max(mostSeen, nth);
+    socket.write(answer());
+  });
+  const agent = new Agent({ maxRequestsPerClient: Number(most), connections: 1 });
+  for (let sent = 1; sent <= 7; sent++) {
+    const { body } = await agent.request({ origin: server.url, path: "/", method: "GET" });
+    await body.dump();
+  }
+  assert.equal(mostSeen, 3);
+  await agent.close();
+});
 
 /** To accept a change on purpose: UPDATE_SNAPSHOTS=1 npm test -- cli/http */
 test("what is printed is what was agreed on", () => {

@@ -60,6 +60,12 @@ describe("the Keep-Alive header", () => {
     assert.deepEqual(hint, { timeoutMs: 5_000, max: null, problems: ["100017 characters long"] });
   });
 
+  it("quotes no terminal escapes", () => {
+    assert.deepEqual(parseKeepAlive("timeout=\u001B[2J\u009B1m")?.problems, [
+      '"timeout=\\x1b[2J\\x9b1m" is no number',
+    ]);
+  });
+
   it("never throws, and never gives anything but whole numbers in range", () => {
     holds(
       property(string({ maxLength: 60 }), string({ maxLength: 60 }), (before, after) => {

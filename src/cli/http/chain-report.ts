@@ -1,5 +1,6 @@
 import type { Audit, Pair } from "../../http/chain/audit.js";
 import { formatDuration } from "../../plan/duration.js";
+import { visible } from "../../plan/visible.js";
 import { type Cell, paint, type Style, type Terminal, table, wrap } from "../output.js";
 import { section, widest } from "../plan/report.js";
 
@@ -22,7 +23,7 @@ export function chainReport({ pairs, findings }: Audit, given: Terminal): string
   const sections = [section(terminal, title, pairsTable(pairs, given))];
   const remarks = pairs.filter(({ verdict }) => verdict === "no-reuse");
   if (remarks.length > 0)
-    sections.push(remarks.map(({ because }) => wrap(terminal, `${because}.`, "  ")).join("\n"));
+    sections.push(remarks.map(({ because }) => wrap(terminal, `${visible(because)}.`, "  ")).join("\n"));
   if (findings.length > 0)
     sections.push(
       section(
@@ -32,9 +33,10 @@ export function chainReport({ pairs, findings }: Audit, given: Terminal): string
           .map(({ code, message, set }) =>
             [
               `  ${paint(terminal, "yellow", code)}`,
-              wrap(terminal, message, "    "),
+              wrap(terminal, visible(message), "    "),
               ...set.map(
-                ({ hop, line }, index) => `    ${index === 0 ? "set" : "or "} in ${hop}:\n        ${line}`,
+                ({ hop, line }, index) =>
+                  `    ${index === 0 ? "set" : "or "} in ${visible(hop)}:\n        ${visible(line)}`,
               ),
             ].join("\n"),
           )
@@ -58,9 +60,9 @@ function pairsTable(pairs: readonly Pair[], terminal: Terminal): string {
       const [word, style] = verdicts[pair.verdict];
       const blank = pair.verdict === "no-reuse" || pair.verdict === "unknown";
       return [
-        { text: `  ${pair.from}` },
+        { text: `  ${visible(pair.from)}` },
         { text: blank && pair.idleMs === null ? "" : formatDuration(pair.idleMs) },
-        { text: pair.to },
+        { text: visible(pair.to) },
         { text: blank && pair.keepAliveMs === null ? "" : formatDuration(pair.keepAliveMs) },
         { text: word, style },
       ];

@@ -1,7 +1,9 @@
 import { formatEndpoint } from "../../client/nat/target.js";
 import { findingsOf } from "../../http/measure/findings.js";
 import type { HttpMeasured } from "../../http/measure/measurement.js";
-import { safeSettings } from "../../http/measure/safe-settings.js";
+import type { RequestsFound } from "../../http/measure/requests.js";
+import type { ReuseCost } from "../../http/measure/reuse-cost.js";
+import { type SafeSettings, safeSettings } from "../../http/measure/safe-settings.js";
 import { formatDuration } from "../../plan/duration.js";
 import { paint, type Terminal, wrap } from "../output.js";
 import { section, widest } from "../plan/report.js";
@@ -45,26 +47,30 @@ function facts(measured: HttpMeasured): string[] {
     ...line("server", `${endpoint}, ${look.protocol}, status ${look.answer.status}`),
     ...line("advertised", advertised(measured)),
     ...line("ends", ends(measured)),
-    ...line(
-      "requests",
-      requests === null
-        ? null
-        : requests.limit === null
-          ? `${requests.answered} answered on one connection, and it still stood`
-          : `${requests.limit} on one connection, ${requests.announced ? "the last one announced" : "then it ended unannounced"}`,
-    ),
-    ...line(
-      "reuse saves",
-      cost === null
-        ? null
-        : `${ms(cost.newMs - cost.reusedMs)} of ${ms(cost.newMs)}${cost.newPackets === null || cost.reusedPackets === null ? "" : `, ${cost.newPackets - cost.reusedPackets} of ${cost.newPackets} packets`} (medians of ${cost.samples})`,
-    ),
+    ...line("requests", requests === null ? null : requestsText(requests)),
+    ...line("reuse saves", cost === null ? null : saved(cost)),
     ...line("close", yes(connectionHeader?.closeHonoured, "honoured", "not honoured")),
     ...line(
       "HTTP/1.0",
       yes(connectionHeader?.http10KeepAlive, "kept when asked for", "closed even when asked to keep it"),
     ),
   ];
+}
+
+function requestsText({ limit, answered, announced, silent }: RequestsFound): string {
+  if (limit === null) return `${answered} answered on one connection, and it still stood`;
+  const end = silent ? "then no answer any more" : "then it ended unannounced";
+  return `${limit} on one connection, ${announced ? "the last one announced" : end}`;
+}
+
+/** What takes long beside the handshake, a large answer or a slow program, can hide what the handshake takes. */
+function saved({ newMs, reusedMs, newPackets, reusedPackets, samples }: ReuseCost): string {
+  const time = newMs > reusedMs ? `${ms(newMs - reusedMs)} of ${ms(newMs)}` : `no time of ${ms(newMs)}`;
+  const packets =
+    newPackets === null || reusedPackets === null
+      ? ""
+      : `, ${Math.max(0, newPackets - reusedPackets)} of ${newPackets} packets`;
+  return `${time}${packets} (medians of ${samples})`;
 }
 
 /** None where there is nothing to say. */
@@ -104,12 +110,18 @@ function ends({ idle }: HttpMeasured): string | null {
 function settingsReport(measured: HttpMeasured, terminal: Terminal): string | null {
   const safe = safeSettings(measured);
   const lines = Object.entries(settingsLines(safe)).map(([name, text]) => `  ${name.padEnd(14)} ${text}`);
-  if (lines.length === 0 || safe.clientIdleMs === null) return null;
-  const title =
-    safe.clientIdleMs === 0
-      ? "Clients do best not to use a connection again"
-      : `Safe for clients: close what has been idle for ${seconds(safe.clientIdleMs)}`;
-  return section(terminal, title, lines.join("\n"));
+  return lines.length === 0 ? null : section(terminal, settingsTitle(safe), lines.join("\n"));
+}
+
+function settingsTitle({ clientIdleMs, requestsPerConnection }: SafeSettings): string {
+  if (clientIdleMs === 0) return "Clients do best not to use a connection again";
+  const rules = [
+    ...(clientIdleMs === null ? [] : [`close what has been idle for ${seconds(clientIdleMs)}`]),
+    ...(requestsPerConnection === null
+      ? []
+      : [`send ${requestsPerConnection} requests on a connection at most`]),
+  ];
+  return `Safe for clients: ${rules.join(", ")}`;
 }
 
 function yes(value: boolean | null | undefined, whenTrue: string, whenFalse: string): string | null {

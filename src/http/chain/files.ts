@@ -15,7 +15,8 @@ export function readConfiguration(path: string, place = path): string {
         place,
         `${path} has ${size} bytes; a configuration has no more than ${mostBytes}`,
       );
-    return readFileSync(path, "utf8");
+    // Editors of Windows begin a file with a mark for its byte order.
+    return readFileSync(path, "utf8").replace(/^\uFEFF/, "");
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "bad-configuration") throw error;

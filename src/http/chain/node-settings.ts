@@ -5,13 +5,15 @@ import type { Fault, Hint, Hop, Keeping, Role, Sending } from "./hop.js";
 
 /** Milliseconds, as Node takes them, or a duration such as "65s". */
 const time = z.unknown().transform((value, context) => {
-  if (typeof value === "number" && value >= 0) return value;
+  if (typeof value === "number" && value >= 0 && Number.isSafeInteger(Math.ceil(value))) return value;
   try {
     if (typeof value === "string") return parseDuration(value, "it");
   } catch {
     // Said below.
   }
-  context.addIssue(`${JSON.stringify(value)} is no duration; write milliseconds, or for example "65s"`);
+  context.addIssue(
+    `${JSON.stringify(value)?.slice(0, 80)} is no duration; write milliseconds, or for example "65s"`,
+  );
   return z.NEVER;
 });
 

@@ -36,6 +36,7 @@ export function readHop(given: string, role: Role, only: string | null): Hop {
 function fromFile(path: string, role: Role, only: string | null, asked: Kind | null): Hop {
   const text = readConfiguration(path);
   const file = basename(path);
+  if (text.trim() === "") throw badConfiguration(path, "is empty");
   const kind = asked ?? kindOf(path, text);
   switch (kind) {
     case "nginx": {

@@ -8,6 +8,7 @@ import { hasInternals } from "./node-internals.js";
 import type { KeepAliveSettings } from "./options.js";
 import { Origins } from "./origin.js";
 import { type RequestReplay, type Resender, watchRequest } from "./request-replay.js";
+import { tcpFacts } from "./tcp-facts.js";
 
 /** What the agents for http: and https: have in common: which idle socket may be used again, and what if it was stale. */
 export class AgentReuse implements Resender {
@@ -20,6 +21,8 @@ export class AgentReuse implements Resender {
   /** Of the request that is on a socket. */
   readonly #replays = new WeakMap<object, RequestReplay>();
   readonly #asked = new WeakMap<ClientRequest, { readonly options: AgentRequestOptions; resent: number }>();
+  /** Requests that were put back to be sent again may wait for a socket. */
+  #mayWait = false;
   /** A request is being found a socket: the next name that the agent asks for is the one of its idle sockets. */
   #choosing: "any" | "new" | null = null;
 
@@ -74,6 +77,7 @@ export class AgentReuse implements Resender {
     const asked = this.#asked.get(request);
     if (asked === undefined) return;
     asked.resent += 1;
+    this.#mayWait = true;
     // Idle connections of a server that has just ended one are not worth another try: they go.
     this.#choosing = "new";
     this.#agent.addRequest(request, asked.options);
@@ -109,6 +113,23 @@ export class AgentReuse implements Resender {
     connection.answerStarted(keepAlive);
     connection.requestEnded(true);
     return connection.budgetMs;
+  }
+
+  /**
+   * A socket is about to be given to the first of the requests that wait for one, for which Node asks nobody else. A request that is sent
+   * again comes first, and gets a new connection: for that, and where the kernel knows that the peer has ended it, this one is destroyed,
+   * and Node makes another.
+   */
+  passedOn(socket: Socket, waiting: ClientRequest[]): void {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined) return;
+    const again = this.#mayWait
+      ? waiting.findIndex((request) => (this.#asked.get(request)?.resent ?? 0) > 0)
+      : -1;
+    this.#mayWait = again >= 0;
+    if (again > 0) waiting.unshift(...waiting.splice(again, 1));
+    if (connection.unused) return;
+    if (again >= 0 || tcpFacts(socket)?.open === false) socket.destroy();
   }
 
   #given(socket: object | null | undefined, request: ClientRequest): void {

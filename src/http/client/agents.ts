@@ -40,10 +40,19 @@ function reusing<Made>(
       const settings = keepAliveSettings(own);
       super({ ...rest, keepAlive: true });
       const reuse = new AgentReuse(this, scheme, settings);
+      // Before Node's own listener, which does it.
+      this.prependListener("free", (socket: Socket, target: object) => {
+        const waiting = this.#waitingFor(target);
+        if (waiting.length > 0) reuse.passedOn(socket, waiting);
+      });
       const { registry, name } = own;
       this.#reuse = reuse;
       this.#release =
         registry === undefined ? () => {} : showFigures(registry, name ?? "default", reuse.count);
+    }
+
+    #waitingFor(target: object): ClientRequest[] {
+      return (this.requests as Record<string, ClientRequest[] | undefined>)[super.getName(target)] ?? [];
     }
 
     get figures(): ReuseFigures {

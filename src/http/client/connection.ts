@@ -34,6 +34,11 @@ export class Connection {
     return this.#served > 0;
   }
 
+  /** No request has been on it. */
+  get unused(): boolean {
+    return this.#active === 0 && this.#served === 0;
+  }
+
   get idle(): boolean {
     return this.#active === 0;
   }

@@ -1,3 +1,5 @@
+import { visible } from "../../plan/visible.js";
+
 /** How an answer's end is known (RFC 9112, section 6.3). */
 export type Framing = "none" | "length" | "chunked" | "until-close";
 
@@ -156,7 +158,7 @@ export class AnswerReader {
     this.#sectionBytes = 0;
     const [, version, status] = /^HTTP\/(1\.[01]) (\d{3})(?: .*)?$/.exec(first) ?? [];
     if (version === undefined || status === undefined)
-      throw new UnreadableAnswer(`does not begin as HTTP/1: ${JSON.stringify(first.slice(0, 60))}`);
+      throw new UnreadableAnswer(`does not begin as HTTP/1: ${quoted(first)}`);
     if (status === "101") throw new UnreadableAnswer("switches to another protocol unasked");
     if (status.startsWith("1")) {
       if (++this.#interim > answerBounds.interim) throw new UnreadableAnswer("never gets beyond 1xx");
@@ -183,6 +185,10 @@ export class AnswerReader {
   }
 }
 
+function quoted(text: string): string {
+  return `"${visible(text.slice(0, 60))}"`;
+}
+
 function readFields(lines: readonly string[]): Map<string, string[]> {
   const headers = new Map<string, string[]>();
   let last: string[] | null = null;
@@ -193,8 +199,7 @@ function readFields(lines: readonly string[]): Map<string, string[]> {
       continue;
     }
     const [, name, value = ""] = /^([!#$%&'*+\-.^_`|~\w]+):(.*)$/.exec(line) ?? [];
-    if (name === undefined)
-      throw new UnreadableAnswer(`has a header that is none: ${JSON.stringify(line.slice(0, 60))}`);
+    if (name === undefined) throw new UnreadableAnswer(`has a header that is none: ${quoted(line)}`);
     last = headers.get(name.toLowerCase()) ?? [];
     last.push(value.trim());
     headers.set(name.toLowerCase(), last);

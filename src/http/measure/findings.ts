@@ -86,7 +86,9 @@ function endings(measured: HttpMeasured, add: Add): void {
   if (requests !== null && requests.limit !== null && !requests.announced)
     add(
       "closes-unannounced",
-      `The server ended the connection after ${requests.limit} request${requests.limit === 1 ? "" : "s"} without "Connection: close" in its last answer: the next request fails.`,
+      requests.silent
+        ? `The server answered ${requests.limit} on a connection, without "Connection: close" in the last answer, and then nothing any more: the next request hangs.`
+        : `The server ended the connection after ${requests.limit} request${requests.limit === 1 ? "" : "s"} without "Connection: close" in its last answer: the next request fails.`,
     );
   if (idle === null || idle.highMs === null) return;
   const after = formatDuration(idle.lowMs);
@@ -134,7 +136,9 @@ function race({ look, idle }: HttpMeasured, add: Add): void {
   const why =
     said === null
       ? "it does not say so in a Keep-Alive header, so that no client can know"
-      : "its Keep-Alive header says no less, so that a client that believes it is too late by the way of one packet";
+      : said > idle.lowMs + toleranceMs
+        ? "its Keep-Alive header says more"
+        : "its Keep-Alive header says no less, so that a client that believes it is too late by the way of one packet";
   add(
     "race-window",
     `The server closes an idle connection after ${formatDuration(idle.lowMs)}; ${why}. A request that crosses the FIN ${fate}: a 502 behind a proxy, ECONNRESET in a client.`,

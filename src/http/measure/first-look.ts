@@ -145,9 +145,25 @@ function redirection({ status, headers }: Answer, target: HttpTarget): string | 
   const [location] = headers.get("location") ?? [];
   if (location === undefined || !redirects.has(status)) return null;
   try {
-    return new URL(location, target.url).href;
+    const url = new URL(location, target.url);
+    // A password in it is nothing to print, nor is it sent.
+    url.username = "";
+    url.password = "";
+    return url.href;
   } catch {
     return null;
+  }
+}
+
+function whereTo({ location, server }: FirstLook): HttpTarget {
+  try {
+    return readTarget(location ?? "");
+  } catch (error) {
+    throw new DeadpeerError(
+      "http-protocol",
+      `${server.options.target.url} redirects to ${location}, which is not measured`,
+      { cause: error },
+    );
   }
 }
 
@@ -158,7 +174,7 @@ const mostRedirects = 10;
  * The same, at the end of redirects.
  *
  * @param followed told of each redirect.
- * @throws DeadpeerError as lookFirst; `http-protocol` where they do not end.
+ * @throws DeadpeerError as lookFirst; `http-protocol` where they do not end, or end elsewhere than in HTTP.
  */
 export async function lookBehindRedirects(
   options: Omit<ServerOptions, "address">,
@@ -172,7 +188,7 @@ export async function lookBehindRedirects(
         "http-protocol",
         `${options.target.url} redirects more than ${mostRedirects} times`,
       );
-    const target = readTarget(look.location);
+    const target = whereTo(look);
     followed(target.url);
     const elsewhere = target.authority !== look.server.options.target.authority;
     // What was given for one host, a password perhaps, is not shown to another.

@@ -1,7 +1,7 @@
 import { wait } from "../../client/nat/wait.js";
 import { DeadpeerError } from "../../errors.js";
 import { persistsAfter } from "./answer-reader.js";
-import type { Server } from "./server.js";
+import { Server } from "./server.js";
 import type { Wire } from "./wire.js";
 
 /** So often a request is sent. */
@@ -17,18 +17,22 @@ const pulseMs = 100;
  * const beating = pulse(server, over.signal);
  * …; over.abort(); await beating;
  */
-export async function pulse(server: Server, signal: AbortSignal): Promise<void> {
+export async function pulse({ options }: Server, signal: AbortSignal): Promise<void> {
+  // Whatever it waits for, the answer of a server that hangs perhaps, ends with the signal.
+  const server = new Server({ ...options, signal });
   let wire: Wire | null = null;
   try {
     while (!signal.aborted) {
       wire ??= await opened(server);
-      if (wire !== null && !(await beat(wire, server.options.patienceMs))) {
+      if (wire !== null && !(await beat(wire, options.patienceMs))) {
         wire.close();
         wire = null;
       }
-      // Its end is no error here.
-      await wait(pulseMs, signal).catch(() => {});
+      await wait(pulseMs, signal);
     }
+  } catch (error) {
+    // Its end is no error here.
+    if (!signal.aborted) throw error;
   } finally {
     wire?.close();
   }

@@ -4,12 +4,14 @@ import type { Server } from "./server.js";
 
 /** How many requests a connection took. */
 export interface RequestsFound {
-  /** Answered before the server ended it; null: it took all that were tried. */
+  /** Answered before it was of no more use; null: it took all that were tried. */
   readonly limit: number | null;
   /** Answered, in any case. */
   readonly answered: number;
   /** The last answer said that the connection would be closed (or a GOAWAY did). */
   readonly announced: boolean;
+  /** It was not ended: the next request was never answered. */
+  readonly silent: boolean;
 }
 
 /** A page of ten megabytes shall not be fetched a thousand times. */
@@ -20,8 +22,14 @@ const mostBytes = 64 * 2 ** 20;
  *
  * @param most requests that are tried.
  * @param withinMs for how long it goes on at most.
+ * @returns null where not even the first was answered, as where a server has no room for one more connection: it says nothing about
+ *   the next ones.
  */
-export async function countRequests(server: Server, most: number, withinMs: number): Promise<RequestsFound> {
+export async function countRequests(
+  server: Server,
+  most: number,
+  withinMs: number,
+): Promise<RequestsFound | null> {
   const { patienceMs, signal } = server.options;
   const wire = await server.open();
   const untilMs = systemClock.monotonic() + withinMs;
@@ -30,21 +38,22 @@ export async function countRequests(server: Server, most: number, withinMs: numb
     for (let answered = 0; ; answered++) {
       signal.throwIfAborted();
       const enough = answered === most || bytes > mostBytes || systemClock.monotonic() > untilMs;
-      if (enough) return { limit: null, answered, announced: true };
+      if (enough) return { limit: null, answered, announced: true, silent: false };
       const { fate, answer } = await wire.exchange({ patienceMs });
       signal.throwIfAborted();
-      if (fate !== "answered" || answer === null) return ended(answered, wire.end?.announced === true);
+      if (fate !== "answered" || answer === null)
+        return answered === 0 ? null : ended(answered, wire.end?.announced === true, fate === "lost");
       bytes += answer.bodyBytes;
       if (isLast(answer) || wire.end !== null)
-        return ended(answered + 1, isLast(answer) || wire.end?.announced === true);
+        return ended(answered + 1, isLast(answer) || wire.end?.announced === true, false);
     }
   } finally {
     wire.close();
   }
 }
 
-function ended(limit: number, announced: boolean): RequestsFound {
-  return { limit, answered: limit, announced };
+function ended(limit: number, announced: boolean, silent: boolean): RequestsFound {
+  return { limit, answered: limit, announced, silent };
 }
 
 function isLast(answer: Answer): boolean {

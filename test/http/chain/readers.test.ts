@@ -111,6 +111,15 @@ describe("nginx's language", () => {
       assert.equal(nginxTime(text, "f:1"), ms, text);
     for (const text of ["", "x", "5x", "-1", "1.5s", "$t"])
       assert.throws(() => nginxTime(text, "f:1"), refusal(/^f:1: ".*" is not a time/));
+    assert.throws(() => nginxTime("9".repeat(40), "f:1"), refusal(/^f:1: "9+" is too long$/));
+  });
+
+  test("what is no time is known to be none at once, however long it is", { timeout: 20_000 }, () => {
+    assert.throws(() => nginxTime(`${"1".repeat(1_000)}x`, "f:1"), refusal(/^f:1: "1{60}" is not a time$/));
+  });
+
+  test("blocks within blocks come to an end", () => {
+    assert.throws(() => nginx("server {".repeat(100_000)), refusal(/^a\.conf:1: blocks within blocks/));
   });
 });
 
@@ -346,6 +355,27 @@ describe("a hop may be given as", () => {
       () => readHop(file("o.json", '{"persistent":1,"measured":{}}'), "server", null),
       refusal(/^o\.json: is no measurement/),
     );
+  });
+
+  test("a file with a mark for its byte order", () => {
+    const hop = readHop(file("bom.json", '\uFEFF{"keepAliveTimeout":65000}'), "server", null);
+    assert.equal(hop.keeping?.keepAlive.ms, 65_000);
+  });
+
+  test("nothing endless", () => {
+    const nested = file("nested.yaml", "static_resources: &s\n  self: *s\n  clusters: []\n");
+    assert.throws(() => readHop(nested, "proxy", null), refusal(/^nested\.yaml\..*: nodes within nodes/));
+    assert.throws(() => server('{"keepAliveTimeout":1e999}'), refusal(/is no duration/));
+    assert.throws(
+      () => haproxy(`defaults\n timeout client ${"9".repeat(400)}\nfrontend f\n`),
+      refusal(/too long/),
+    );
+    const envoy = `clusters: [{name: a, common_http_protocol_options: {idle_timeout: ${"9".repeat(400)}s}}]`;
+    assert.throws(() => readHop(file("e.yaml", envoy), "proxy", null), refusal(/too long/));
+  });
+
+  test("an empty file is none of them", () => {
+    assert.throws(() => readHop(file("empty.conf", " \n"), "proxy", null), refusal(/empty\.conf: is empty$/));
   });
 
   test("files that cannot be read, or are something else", () => {

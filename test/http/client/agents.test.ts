@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, request, type RequestOptions } from "node:http";
+import { createServer, type IncomingMessage, request, type RequestOptions } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { describe, test } from "node:test";
@@ -11,6 +11,9 @@ import { end, ok, reset, scriptedServer, type ScriptedRequest } from "../../supp
 
 const closesReused = ({ connection, index, socket }: ScriptedRequest): string | null =>
   connection > 0 || index === 0 ? ok : reset(socket);
+
+const closesEveryReused = ({ index, socket }: ScriptedRequest): string | null =>
+  index === 0 ? ok : reset(socket);
 
 type Options = RequestOptions & { readonly body?: string | Uint8Array };
 
@@ -237,6 +240,29 @@ describe("an agent", () => {
     assert.equal(agent.figures.stale, 0);
     agent.destroy();
     server.close();
+  });
+
+  test("passes no connection on that has ended, though Node has not read that", async () => {
+    await using server = await scriptedServer(() => ok);
+    const agent = createAgent({ maxSockets: 1 });
+    const answered = once(request(server.origin, { agent }).end(), "response");
+    const posts = Array.from({ length: 3 }, () => get(server.origin, { agent, method: "POST", body: "x" }));
+    const [response] = (await answered) as [IncomingMessage];
+    // Before Node passes the socket on, in the next tick; the reset has arrived when this returns.
+    response.once("end", () => server.connections[0]?.resetAndDestroy()).resume();
+    for (const { text } of await Promise.all(posts)) assert.equal(text, "ok");
+    assert.deepEqual([agent.figures.new, agent.figures.stale], [2, 0]);
+    agent.destroy();
+  });
+
+  test("sends a request again over a new connection also where others wait for one", async () => {
+    await using server = await scriptedServer(closesEveryReused);
+    const agent = createAgent({ maxSockets: 2, replays: 1 });
+    const answers = await Promise.all(Array.from({ length: 30 }, () => get(server.origin, { agent })));
+    for (const { text } of answers) assert.equal(text, "ok");
+    assert.ok(agent.figures.replayed > 0);
+    assert.equal(agent.figures.stale, agent.figures.replayed);
+    agent.destroy();
   });
 
   test("streams, pipes and reuses as Node's does", async () => {

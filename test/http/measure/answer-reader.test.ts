@@ -83,6 +83,7 @@ describe("an answer", () => {
 
   for (const [what, text, reason] of [
     ["is no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", /does not begin as HTTP\/1: "SSH/],
+    ["begins with terminal escapes", "\u001B[2J\u009B\r\n\r\n", /HTTP\/1: "\\x1b\[2J\\x9b"$/],
     ["is of another version", "HTTP/3.0 200 OK\r\n\r\n", /does not begin as HTTP\/1/],
     [
       "has two lengths",

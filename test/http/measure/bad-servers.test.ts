@@ -191,11 +191,43 @@ describe("a server that", { concurrency: 4 }, () => {
         else honouringClose(request, answer(...headers));
       });
       const measured = await measure(server.url, { ...quick, maxMs: 6_000, requests: 10 });
-      assert.deepEqual(measured.requests, { limit: 3, answered: 3, announced });
+      assert.deepEqual(measured.requests, { limit: 3, answered: 3, announced, silent: false });
       const expected = ["fewer-requests-than-advertised", ...(announced ? [] : ["closes-unannounced"])];
       assert.deepEqual(codesOf(measured), expected);
       assert.equal(safeSettings(measured).requestsPerConnection, announced ? null : 3);
     });
+
+  test("hangs after three requests on a connection", async () => {
+    await using server = await rawServer((request) => {
+      if (request.nth <= 3) honouringClose(request, answer());
+    });
+    const measured = await measure(server.url, { ...impatient, maxMs: 2_000, requests: 10 });
+    assert.deepEqual(measured.requests, { limit: 3, answered: 3, announced: false, silent: true });
+    assert.match(findingsOf(measured)[0]?.message ?? "", /answered 3 on a connection, .* hangs/);
+  });
+
+  test("hangs on the connection that is to keep it awake does not prolong the measurement", async () => {
+    await using server = await rawServer((request) => {
+      // The others send three requests at most.
+      if (request.nth <= 5) honouringClose(request, answer());
+      idleTimer(request.socket, 1_500, () => request.nth <= 5 && request.socket.end());
+    });
+    const beganMs = performance.now();
+    await measure(server.url, { ...quick, samples: 0, patienceMs: 60_000 });
+    assert.ok(performance.now() - beganMs < 30_000);
+  });
+
+  test("has no room for the connection whose requests are counted: nothing is said about them", async () => {
+    let counted = false;
+    await using server = await rawServer(
+      (request) => honouringClose(request, answer()),
+      // The first look has had the first, the idle connections have not begun yet.
+      { onConnection: (socket) => void (counted ? socket.destroy() : (counted = true)) },
+    );
+    const measured = await measure(server.url, { ...quick, maxMs: 1_000, samples: 0, requests: 10 });
+    assert.equal(measured.requests, null);
+    assert.ok(!codesOf(measured).includes("closes-unannounced"));
+  });
 
   test("has room for few connections is measured with those", async () => {
     let open = 0;
@@ -281,6 +313,23 @@ describe("redirects", () => {
     assert.equal(target.url, `${there.url}x`);
     assert.equal(look.answer.status, 200);
     assert.ok(seen.length > 0 && seen.every((head) => !head.includes("secret")));
+  });
+
+  test("that lead out of HTTP are told as such, and passwords in them are not", async () => {
+    let location = "ftp://files.example/";
+    await using server = await rawServer((request) =>
+      honouringClose(request, `HTTP/1.1 302 Found\r\nLocation: ${location}\r\nContent-Length: 0\r\n\r\n`),
+    );
+    await assert.rejects(
+      measure(server.url, { ...quick, follow: true }),
+      (error) =>
+        error instanceof DeadpeerError &&
+        error.code === "http-protocol" &&
+        error.message === `${server.url} redirects to ftp://files.example/, which is not measured`,
+    );
+    location = "http://user:secret@files.example/";
+    const { look } = await measure(server.url, { ...quick, maxMs: 1_000 });
+    assert.equal(look.location, "http://files.example/");
   });
 
   test("that go round are given up", async () => {

@@ -60,14 +60,21 @@ function text(node: Node, field: string): string {
   return typeof value === "string" ? value : "";
 }
 
-function visit(value: unknown, place: string, each: (node: Node, place: string) => void): void {
+/** Deeper than any configuration of Envoy's; YAML's anchors make it possible that a node lies within itself. */
+const deepest = 100;
+
+/** @throws DeadpeerError `bad-configuration` */
+function visit(value: unknown, place: string, each: (node: Node, place: string) => void, depth = 0): void {
+  if (typeof value !== "object" || value === null) return;
+  if (depth > deepest)
+    throw badConfiguration(place.slice(0, 80), `nodes within nodes, more than ${deepest} deep`);
   if (Array.isArray(value)) {
-    for (const [index, inner] of value.entries()) visit(inner, `${place}[${index}]`, each);
+    for (const [index, inner] of value.entries()) visit(inner, `${place}[${index}]`, each, depth + 1);
     return;
   }
   if (!isNode(value)) return;
   each(value, place);
-  for (const [name, inner] of Object.entries(value)) visit(inner, `${place}.${name}`, each);
+  for (const [name, inner] of Object.entries(value)) visit(inner, `${place}.${name}`, each, depth + 1);
 }
 
 function clusterNames(route: Node): string[] {
@@ -148,7 +155,9 @@ function envoyDuration(value: unknown, place: string): number {
   const [, number] = typeof value === "string" ? (/^(\d+(?:\.\d{1,9})?)s$/.exec(value) ?? []) : [];
   if (number === undefined)
     throw badConfiguration(place, `idle_timeout ${JSON.stringify(value)} is not a duration such as "60s"`);
-  return Number(number) * 1_000;
+  const ms = Number(number) * 1_000;
+  if (ms > Number.MAX_SAFE_INTEGER) throw badConfiguration(place, "idle_timeout is too long");
+  return ms;
 }
 
 /** @example seconds(1_500) // "1.5s" */

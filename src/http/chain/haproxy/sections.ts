@@ -146,5 +146,8 @@ export function haproxyTime(text: string, place: string): number {
         ? `"${text}" depends on the environment; give figures instead`
         : `"${text}" is not a time`,
     );
-  return Number(number) * (unitMs[unit] ?? 1);
+  const ms = Number(number) * (unitMs[unit] ?? 1);
+  // haproxy itself takes no more than 2³¹ − 1 ms.
+  if (ms > 2_147_483_647) throw badConfiguration(place, `"${text.slice(0, 60)}" is too long`);
+  return ms;
 }

@@ -22,6 +22,10 @@ export type ReadIncluded = (pattern: string, place: string) => readonly { file: 
 
 /** A file that includes itself would go on for ever. */
 const deepest = 20;
+/** Blocks within blocks: locations and ifs, a few levels. */
+const deepestBlock = 100;
+/** Of a word in a message. */
+const longestQuote = 60;
 
 /**
  * Reads nginx's language, with what is included put in its place. Pure but for `included`.
@@ -37,6 +41,7 @@ export function parseNginx(text: string, file: string, included: ReadIncluded): 
 function read(text: string, file: string, included: ReadIncluded, depth: number): Directive[] {
   const tokens = tokenize(text, file);
   let at = 0;
+  let open = 0;
   const block = (isInner: boolean, openedAt: string): Directive[] => {
     const found: Directive[] = [];
     for (;;) {
@@ -60,7 +65,10 @@ function read(text: string, file: string, included: ReadIncluded, depth: number)
     for (;;) {
       const token = tokens[at++];
       if (token === undefined)
-        throw badConfiguration(place, `"${words[0]}" has no end: ";" or a block is missing`);
+        throw badConfiguration(
+          place,
+          `"${words[0]?.slice(0, longestQuote)}" has no end: ";" or a block is missing`,
+        );
       if (!token.isMark) {
         words.push(token.text);
         continue;
@@ -68,7 +76,13 @@ function read(text: string, file: string, included: ReadIncluded, depth: number)
       const [name = "", ...args] = words;
       if (token.text === "}")
         throw badConfiguration(`${file}:${token.line}`, `unexpected "}" after "${name}"`);
-      if (token.text === "{") return [{ name, args, block: block(true, place), place }];
+      if (token.text === "{") {
+        if (++open > deepestBlock)
+          throw badConfiguration(place, `blocks within blocks, more than ${deepestBlock} deep`);
+        const inner = block(true, place);
+        open--;
+        return [{ name, args, block: inner, place }];
+      }
       return name === "include" ? include(args[0] ?? "", place) : [{ name, args, block: null, place }];
     }
   };
@@ -117,9 +131,13 @@ const unitMs: Readonly<Record<string, number>> = {
  * @throws DeadpeerError `bad-configuration`
  */
 export function nginxTime(text: string, place: string): number {
-  if (!/^(\d+(ms|[smhdwMy])?\s*)+$/.test(text)) throw badConfiguration(place, `"${text}" is not a time`);
+  // Only the last number may be without a unit, so that there is one way to read it.
+  if (!/^(?=\d)(?:\d+(?:ms|[smhdwMy])\s*)*(?:\d+\s*)?$/.test(text))
+    throw badConfiguration(place, `"${text.slice(0, longestQuote)}" is not a time`);
   let ms = 0;
   for (const [, number, unit] of text.matchAll(/(\d+)(ms|[smhdwMy])?/g))
     ms += Number(number) * (unitMs[unit ?? "s"] ?? 0);
+  if (!Number.isSafeInteger(ms))
+    throw badConfiguration(place, `"${text.slice(0, longestQuote)}" is too long`);
   return ms;
 }
