@@ -36,6 +36,9 @@ interface Measured {
   readonly flatOut: number;
 }
 
+/** What the kernel, or whoever keeps this process in, does not allow. */
+class Forbidden extends Error {}
+
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 const running = new Set<Child>();
 
@@ -72,10 +75,7 @@ async function measure(command: readonly string[]): Promise<Measured> {
   const server = start(0, [...command, port]);
   try {
     const [said] = (await once(createInterface(server.stdout), "line")) as [string];
-    if (said !== "ready") {
-      console.error(said);
-      process.exit(3);
-    }
+    if (said !== "ready") throw new Forbidden(said);
     const load = start(1, [join(folder, "load"), "raw", port, String(connections)]);
     const lines = createInterface(load.stdout)[Symbol.asyncIterator]();
     try {
@@ -135,6 +135,10 @@ try {
         `${name.padEnd(22)}${us.atRate.toFixed(1).padStart(6)} us ${atRate.median.toFixed(2)} (${atRate.min.toFixed(2)}–${atRate.max.toFixed(2)})` +
           `   flat out ${us.flatOut.toFixed(1).padStart(6)} us ${flatOut.median.toFixed(2)} (${flatOut.min.toFixed(2)}–${flatOut.max.toFixed(2)})`,
       );
+} catch (error) {
+  if (!(error instanceof Forbidden)) throw error;
+  console.error(error.message);
+  process.exitCode = 3;
 } finally {
   for (const child of running) child.kill("SIGKILL");
   rmSync(folder, { recursive: true, force: true });

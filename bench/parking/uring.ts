@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 // oxlint-disable-next-line no-restricted-imports -- an experiment's own door: src/kernel has none for what nothing uses
 import type * as Koffi from "koffi";
+import { errnoName } from "../../src/kernel/errno.js";
 
 const koffi = createRequire(import.meta.url)("koffi") as typeof Koffi;
 const library = koffi.load(null);
@@ -148,7 +149,7 @@ export class Ring {
   enter(wait: number): void {
     this.#ring[this.#sq.tail] = this.#tail;
     const result = syscall(numbers.enter, this.#fd, this.#queued, wait, enterGetEvents, 0, 0);
-    if (result < 0 && koffi.errno() !== 4) throw new Error(`io_uring_enter: ${errnoText()}`);
+    if (result < 0 && errnoText() !== "EINTR") throw new Error(`io_uring_enter: ${errnoText()}`);
     if (result > 0) this.#queued -= result;
   }
 
@@ -193,7 +194,5 @@ export class BufferRing {
 }
 
 function errnoText(): string {
-  const errno = koffi.errno();
-  const names: Readonly<Record<number, string>> = { 1: "EPERM", 22: "EINVAL", 38: "ENOSYS", 12: "ENOMEM" };
-  return names[errno] ?? `errno ${errno}`;
+  return errnoName(koffi.errno());
 }

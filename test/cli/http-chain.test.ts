@@ -39,6 +39,16 @@ test("what is printed is what was agreed on", () => {
       "--server",
       "keepalive=65s",
     ],
+    [
+      "--client",
+      "idle=2s",
+      "--proxy",
+      `${configurations}/faulty/haproxy.cfg`,
+      "--proxy",
+      `${configurations}/good/includes.conf`,
+      "--upstream",
+      "static",
+    ],
     ["--client", "idle=never", "--proxy", "aws-nlb", "--server", "idle=5s"],
   ]
     .map((args) => {
@@ -114,6 +124,10 @@ test("refusals are one line, and status 2", () => {
     [
       ["--client", "idle=60s", "--server", "keepalive=5s", "--upstream", "a"],
       /^deadpeer: --upstream says which/,
+    ],
+    [
+      ["--client", "idle=4s", "--proxy", `${configurations}/faulty/haproxy.cfg`, "--upstream", "statc"],
+      /^deadpeer: --upstream statc: no proxy has .* of that name; did you mean static\?$/m,
     ],
     [["--client", "idle=60s", "--server", "keepalive=5s", "--check", "race"], /there is no finding "race"/],
     [["--client", "idle=60s", "--server", "keepalive=5s", "--margin", "x"], /^deadpeer: --margin: /],

@@ -2,6 +2,7 @@ import { DeadpeerError } from "../../errors.js";
 import type { Hop } from "../../http/chain/hop.js";
 import { readHop } from "../../http/chain/read-hop.js";
 import { parseDuration } from "../../plan/duration.js";
+import { nearest } from "../../plan/nearest.js";
 
 /** What commander makes of the command line. */
 export interface ChainCommandOptions {
@@ -36,8 +37,7 @@ export function readChain({
     );
   const hops = [
     ...(client === undefined ? [] : [readHop(client, "client", null)]),
-    // What only passes bytes on has no upstreams to choose from, and neither has a service.
-    ...proxy.map((given) => readHop(given, "proxy", only)),
+    ...readProxies(proxy, only),
     ...(server === undefined ? [] : [readHop(server, "server", null)]),
   ];
   if (hops.length < 2)
@@ -46,4 +46,21 @@ export function readChain({
       "a chain has two hops or more; give at least two of --client, --proxy and --server",
     );
   return { hops, marginMs: parseDuration(margin, "--margin") };
+}
+
+/** The upstream is picked in each configuration that has one of that name. */
+function readProxies(proxies: readonly string[], only: string | null): Hop[] {
+  const hops = proxies.map((given) => readHop(given, "proxy", null));
+  if (only === null) return hops;
+  const names = hops.flatMap(({ upstreams }) => upstreams);
+  if (!names.includes(only)) {
+    const guess = nearest(only, names);
+    throw new DeadpeerError(
+      "bad-option",
+      `--upstream ${only}: no proxy has an upstream, backend or cluster of that name${guess === undefined ? "" : `; did you mean ${guess}?`}`,
+    );
+  }
+  return hops.map((hop, index) =>
+    hop.upstreams.includes(only) ? readHop(proxies[index] ?? "", "proxy", only) : hop,
+  );
 }

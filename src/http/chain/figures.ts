@@ -56,6 +56,7 @@ export function readFigures(text: string, role: Role): Hop {
             set: (ms) => `keep idle connections for ${ms} ms`,
           },
     forgetsMs: null,
+    upstreams: [],
     faults: [],
   };
 }

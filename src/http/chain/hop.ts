@@ -53,6 +53,8 @@ export interface Hop {
   readonly keeping: Keeping | null;
   /** A firewall or NAT that passes packets on and forgets idle flows after so long; null: it ends connections. */
   readonly forgetsMs: number | null;
+  /** By which names `--upstream` can pick one of those that it passes on to; empty where it has none. */
+  readonly upstreams: readonly string[];
   /** What is wrong with it alone. */
   readonly faults: readonly Fault[];
 }

@@ -58,6 +58,7 @@ export function measuredHop(value: unknown, role: Role, given: string): Hop {
     sending: null,
     keeping: persistent && keptMs === null ? null : keeping,
     forgetsMs: null,
+    upstreams: [],
     faults: tooMuch
       ? [
           {

@@ -85,6 +85,7 @@ export function nodeHop(value: unknown, role: Role, given: string): Hop {
     sending: role === "server" ? null : sendingOf(settings),
     keeping: role === "client" ? null : keepingOf(settings),
     forgetsMs: null,
+    upstreams: [],
     faults: role === "client" ? [] : headersTimeoutFault(settings, name),
   };
 }

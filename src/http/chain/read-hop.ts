@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { parseDocument } from "yaml";
-import { DeadpeerError } from "../../errors.js";
 import { badConfiguration } from "./config-error.js";
 import { envoyHop } from "./envoy/hop.js";
 import { isFigures, readFigures } from "./figures.js";
@@ -42,12 +41,12 @@ function fromFile(path: string, role: Role, only: string | null, asked: Kind | n
     case "nginx": {
       const included = (pattern: string, place: string): { file: string; text: string }[] =>
         includedFiles(pattern, path, place);
-      return named(nginxHop(parseNginx(text, file, included), role, file, only), only, path);
+      return nginxHop(parseNginx(text, file, included), role, file, only);
     }
     case "haproxy":
-      return named(haproxyHop(parseHaproxy(text, file), role, file, only), only, path);
+      return haproxyHop(parseHaproxy(text, file), role, file, only);
     case "envoy":
-      return named(envoyHop(yaml(text, file), role, file, only), only, path);
+      return envoyHop(yaml(text, file), role, file, only);
     default:
       return fromJson(text, role, file, kind);
   }
@@ -58,16 +57,6 @@ function kindOf(path: string, text: string): Kind | "json" {
   if (/^\s*\{/.test(text))
     return /"(static_resources|resources|listeners|clusters)"\s*:/.test(text) ? "envoy" : "json";
   return /^\s*(global|defaults|frontend|backend|listen)\b[^{;]*$/m.test(text) ? "haproxy" : "nginx";
-}
-
-/** A name that fits nothing would pass every chain. */
-function named(hop: Hop, only: string | null, path: string): Hop {
-  if (only !== null && hop.role === "proxy" && hop.sending === null && hop.forgetsMs === null)
-    throw new DeadpeerError(
-      "bad-option",
-      `--upstream ${only}: ${path} passes nothing on to anything of that name`,
-    );
-  return hop;
 }
 
 function yaml(text: string, file: string): unknown {

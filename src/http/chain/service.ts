@@ -10,7 +10,8 @@ import type { Hop, Role, Span } from "./hop.js";
  */
 export function readService(given: string, role: Role): Hop {
   const { name, idleMs, settableMs, terminates } = findMiddlebox(given);
-  if (!terminates) return { role, given, name, sending: null, keeping: null, forgetsMs: idleMs, faults: [] };
+  if (!terminates)
+    return { role, given, name, sending: null, keeping: null, forgetsMs: idleMs, upstreams: [], faults: [] };
   const idle: Span = { ms: idleMs, name: "idle timeout", place: "as it comes" };
   const set =
     settableMs === undefined
@@ -24,6 +25,7 @@ export function readService(given: string, role: Role): Hop {
     sending: { noReuse: null, idle, hint: null, set },
     keeping: { noKeepAlive: null, keepAlive: idle, advertisedMs: null, set },
     forgetsMs: null,
+    upstreams: [],
     faults: [],
   };
 }

@@ -7,18 +7,19 @@ import type { AgentInternals, AgentRequestOptions } from "./node-internals.js";
 import { hasInternals } from "./node-internals.js";
 import type { KeepAliveSettings } from "./options.js";
 import { Origins } from "./origin.js";
-import { type Resender, watchRequest } from "./request-replay.js";
+import { type RequestReplay, type Resender, watchRequest } from "./request-replay.js";
 
 /** What the agents for http: and https: have in common: which idle socket may be used again, and what if it was stale. */
 export class AgentReuse implements Resender {
   readonly count = new ReuseCount();
-  readonly replays: number;
   readonly #agent: AgentInternals;
   readonly #scheme: string;
   readonly #settings: KeepAliveSettings;
   readonly #origins: Origins;
   readonly #connections = new WeakMap<object, Connection>();
-  readonly #optionsOf = new WeakMap<ClientRequest, AgentRequestOptions>();
+  /** Of the request that is on a socket. */
+  readonly #replays = new WeakMap<object, RequestReplay>();
+  readonly #asked = new WeakMap<ClientRequest, { readonly options: AgentRequestOptions; resent: number }>();
   /** A request is being found a socket: the next name that the agent asks for is the one of its idle sockets. */
   #choosing: "any" | "new" | null = null;
 
@@ -27,13 +28,20 @@ export class AgentReuse implements Resender {
     this.#scheme = scheme;
     this.#settings = settings;
     this.#origins = new Origins(settings);
-    this.replays = settings.replays;
   }
 
   /** Wraps the agent's `addRequest`. */
   choose(request: ClientRequest, options: AgentRequestOptions, add: () => void): void {
     this.#choosing ??= "any";
-    this.#optionsOf.set(request, options);
+    if (!this.#asked.has(request)) {
+      this.#asked.set(request, { options, resent: 0 });
+      // Every way to a socket ends here: a new one, an idle one, and one that is passed on as soon as it has served another request.
+      const onSocket = request.onSocket.bind(request) as (...given: unknown[]) => void;
+      request.onSocket = (socket: Socket, ...more: unknown[]) => {
+        this.#given(socket, request);
+        onSocket(socket, ...more);
+      };
+    }
     try {
       add();
     } finally {
@@ -58,10 +66,17 @@ export class AgentReuse implements Resender {
     }
   }
 
+  mayResend(request: ClientRequest): boolean {
+    return (this.#asked.get(request)?.resent ?? Infinity) < this.#settings.replays;
+  }
+
   resend(request: ClientRequest): void {
+    const asked = this.#asked.get(request);
+    if (asked === undefined) return;
+    asked.resent += 1;
     // Idle connections of a server that has just ended one are not worth another try: they go.
     this.#choosing = "new";
-    this.#agent.addRequest(request, this.#optionsOf.get(request) ?? {});
+    this.#agent.addRequest(request, asked.options);
   }
 
   /** Watches over a socket that the agent has just made. */
@@ -69,8 +84,11 @@ export class AgentReuse implements Resender {
     const startedAt = this.#settings.clock.monotonic();
     const origin = this.#origins.of(originName(this.#scheme, host ?? "localhost", port ?? null));
     const connection = new Connection(socket, origin, this.#settings.clock);
-    connection.requestSent();
     this.#connections.set(socket, connection);
+    const emit = socket.emit.bind(socket) as (...given: unknown[]) => boolean;
+    socket.emit = (event: string | symbol, ...given: unknown[]) =>
+      (event === "error" && this.#replays.get(socket)?.holdsSocketError(given[0]) === true) ||
+      emit(event, ...given);
     const connectMs = timeConnect(socket, this.#settings);
     socket.once(this.#scheme === "https:" ? "secureConnect" : "connect", () => {
       try {
@@ -93,14 +111,16 @@ export class AgentReuse implements Resender {
     return connection.budgetMs;
   }
 
-  /** A request gets an idle socket. */
-  reused(socket: object, request: ClientRequest): void {
-    const connection = this.#connections.get(socket);
+  #given(socket: object | null | undefined, request: ClientRequest): void {
+    const connection = this.#connections.get(socket ?? request);
     if (connection === undefined) return;
+    // Passed on without having been idle.
+    if (!connection.idle) connection.requestEnded(true);
     connection.requestSent();
+    if (!connection.reused) return;
     this.count.reused += 1;
     this.count.handshakeMsSaved += connection.origin.handshakeMs;
-    if (hasInternals(request)) watchRequest(request, connection, this);
+    if (hasInternals(request)) this.#replays.set(connection.socket, watchRequest(request, connection, this));
   }
 
   #usable(socket: Socket): boolean {

@@ -81,7 +81,6 @@ function reusing<Made>(
     override reuseSocket(socket: Duplex, request: ClientRequest): void {
       super.reuseSocket(socket, request);
       (socket as Socket).setTimeout(this.options.timeout ?? 0);
-      this.#reuse.reused(socket, request);
     }
 
     override destroy(): void {

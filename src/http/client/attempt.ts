@@ -62,7 +62,8 @@ export class Attempt implements RequestHandler {
   /** The request with its body, to be sent now. */
   get options(): Dispatcher.DispatchOptions {
     const body = this.#body.next();
-    return body === this.#options.body ? this.#options : { ...this.#options, body: body as Buffer };
+    // As it is wherever that is possible: undici is fastest with options of one shape.
+    return body === (this.#options.body ?? null) ? this.#options : { ...this.#options, body: body as Buffer };
   }
 
   /** For a request whose client has been closed while it waited to be sent again. */

@@ -11,6 +11,8 @@ const justUsedMs = 10;
 export class Connection {
   readonly socket: Socket;
   readonly origin: Origin;
+  /** HTTP/2: answers to several requests come side by side. */
+  readonly multiplexed: boolean;
   readonly #clock: Clock;
   /** Requests that are on it now. */
   #active = 0;
@@ -23,6 +25,7 @@ export class Connection {
   constructor(socket: Socket, origin: Origin, clock: Clock) {
     this.socket = socket;
     this.origin = origin;
+    this.multiplexed = (socket as { readonly alpnProtocol?: unknown }).alpnProtocol === "h2";
     this.#clock = clock;
   }
 
@@ -33,11 +36,6 @@ export class Connection {
 
   get idle(): boolean {
     return this.#active === 0;
-  }
-
-  /** HTTP/2: answers to several requests come side by side. */
-  get multiplexed(): boolean {
-    return (this.socket as { readonly alpnProtocol?: unknown }).alpnProtocol === "h2";
   }
 
   requestSent(): void {
@@ -80,7 +78,7 @@ export class Connection {
     return (
       this.#active === 0 &&
       !this.multiplexed &&
-      this.idleMs >= justUsedMs &&
+      this.#clock.monotonic() - this.#idleSinceMonotonic >= justUsedMs &&
       tcpFacts(this.socket)?.open === false
     );
   }

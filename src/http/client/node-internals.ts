@@ -33,6 +33,8 @@ export interface RequestInternals extends Omit<ClientRequest, "socket" | "emit" 
   readonly res: IncomingMessage | null;
   /** Request line and header fields, as they go over the wire. */
   readonly _header: string | null;
+  /** The header has been handed on, to the socket or to those that wait for one. */
+  readonly _headerSent: boolean;
   _closed: boolean;
   outputData: Output[];
   outputSize: number;

@@ -2,17 +2,23 @@ const wanted = "keep-alive";
 
 /**
  * The Keep-Alive header in an answer's headers as undici hands them on, name and value in turns; "": there is none. Looks at the length
- * of each name first, for this is done for every answer.
+ * of each name first, and then at its first letter ("connection" is as long), for this is done for every answer.
  */
 export function keepAliveIn(headers: readonly (Buffer | string)[]): string {
   let found = "";
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = headers[index];
-    if (name?.length !== wanted.length || name.toString().toLowerCase() !== wanted) continue;
+    if (name?.length !== wanted.length || !startsWithK(name) || name.toString().toLowerCase() !== wanted)
+      continue;
     const value = headers[index + 1]?.toString() ?? "";
     found = found === "" ? value : `${found}, ${value}`;
   }
   return found;
+}
+
+function startsWithK(name: Buffer | string): boolean {
+  const first = typeof name === "string" ? name.charCodeAt(0) : name[0];
+  return first === 0x6b || first === 0x4b;
 }
 
 /**

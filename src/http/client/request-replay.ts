@@ -8,8 +8,8 @@ import { longestKept } from "./repeatable-body.js";
 /** What an agent does for a request whose connection was stale. */
 export interface Resender {
   readonly count: ReuseCount;
-  /** 0: requests are never sent again. */
-  readonly replays: number;
+  /** Whether the request has not been sent too often already. */
+  mayResend(request: ClientRequest): boolean;
   /** Finds the request a connection that is not an idle one. */
   resend(request: ClientRequest): void;
 }
@@ -27,7 +27,11 @@ interface Sent {
  *
  * It does so by standing in front of the request's `emit` and `_send`, and takes no part once the answer has begun.
  */
-export function watchRequest(request: ClientRequest, connection: Connection, resender: Resender): void {
+export function watchRequest(
+  request: ClientRequest,
+  connection: Connection,
+  resender: Resender,
+): RequestReplay {
   const watched = request as unknown as RequestInternals;
   const replay = new RequestReplay(watched, connection, resender);
   const emit = watched.emit.bind(watched);
@@ -37,16 +41,19 @@ export function watchRequest(request: ClientRequest, connection: Connection, res
     replay.written(data, rest);
     return send(data, ...rest);
   };
+  return replay;
 }
 
-class RequestReplay {
+export class RequestReplay {
   readonly #request: RequestInternals;
   readonly #connection: Connection;
   readonly #resender: Resender;
   readonly #bytesBefore: number;
   /** What was written after the header; null: too much to be kept. */
-  #sent: Sent[] | null = [];
-  #sentLength = 0;
+  #sent: Sent[] | null;
+  /** A request that has waited for its socket has its header, and what was written, waiting with it. */
+  readonly #headerSent: boolean;
+  #sentLength: number;
   #state: "sent" | "held" | "over" = "sent";
   #destroyedWith: { readonly error: Error | undefined } | null = null;
   #staleError: unknown = null;
@@ -56,6 +63,16 @@ class RequestReplay {
     this.#connection = connection;
     this.#resender = resender;
     this.#bytesBefore = connection.socket.bytesRead;
+    this.#headerSent = request._headerSent;
+    this.#sentLength = request.outputSize;
+    this.#sent =
+      request.outputSize > longestKept
+        ? null
+        : request.outputData.map(({ data, encoding }) => ({
+            data,
+            encoding: encoding ?? null,
+            callback: null,
+          }));
   }
 
   /** Asked for every event of the request. */
@@ -63,7 +80,7 @@ class RequestReplay {
     if (this.#state === "over") return false;
     switch (event) {
       case "error":
-        return this.#state === "sent" && this.#failed(given);
+        return this.#state === "held" || this.#failed(given);
       case "close":
         return this.#closed();
       case "response":
@@ -75,6 +92,14 @@ class RequestReplay {
       default:
         return false;
     }
+  }
+
+  /**
+   * Asked for an error of the connection, before anybody else hears of it: there are clients (axios) that listen there and destroy the
+   * request.
+   */
+  holdsSocketError(error: unknown): boolean {
+    return this.#state === "sent" && this.#failed(error);
   }
 
   /** Node emits this with the old connection still in place, and 'close' when it has let go of it. */
@@ -107,7 +132,7 @@ class RequestReplay {
     const key = this.#request.getHeader("idempotency-key");
     const hasKey = key !== undefined && key !== "";
     return (
-      this.#resender.replays > 0 &&
+      this.#resender.mayResend(this.#request as unknown as ClientRequest) &&
       this.#sent !== null &&
       this.#request._header !== null &&
       mayRepeat(method, hasKey)
@@ -139,7 +164,8 @@ class RequestReplay {
     const timeoutMs = request.timeoutCb === null ? 0 : (socket.timeout ?? 0);
     request.socket = null;
     request.reusedSocket = false;
-    if (request._header !== null) this.#queue({ data: request._header, encoding: "latin1", callback: null });
+    if (!this.#headerSent && request._header !== null)
+      this.#queue({ data: request._header, encoding: "latin1", callback: null });
     for (const sent of this.#sent ?? []) this.#queue(sent);
     this.#over();
     request.timeoutCb = null;

@@ -44,7 +44,10 @@ export async function tryConnectionHeader(server: Server): Promise<ConnectionHea
 async function onOwnConnection<T>(server: Server, use: (wire: Http1Wire) => Promise<T>): Promise<T> {
   const wire = await server.openHttp1();
   try {
-    return await use(wire);
+    const seen = await use(wire);
+    // What was broken off by us tells nothing of the server.
+    server.options.signal.throwIfAborted();
+    return seen;
   } finally {
     wire.close();
   }

@@ -4,9 +4,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { refusal } from "../../client/nat/connection.js";
 import { type Address, formatEndpoint } from "../../client/nat/target.js";
 import { DeadpeerError } from "../../errors.js";
-import { baseFd } from "../../guard/inner-socket.js";
 import { systemClock } from "../../kernel/clock.js";
-import { peekTcpInfo, type TcpInfo } from "../../kernel/tcp-info.js";
 
 /** How to get to the server. */
 export interface DialOptions {
@@ -138,16 +136,4 @@ function tlsRefusal(error: unknown, endpoint: string): DeadpeerError {
     operation: "TLS handshake",
     cause: error,
   });
-}
-
-/** What the kernel knows of a connection; null once there is no socket, or where it cannot be asked. */
-export function infoOf(socket: Socket): TcpInfo | null {
-  const fd = baseFd(socket);
-  if (fd < 0) return null;
-  try {
-    return peekTcpInfo(fd);
-  } catch (error) {
-    if (error instanceof DeadpeerError) return null;
-    throw error;
-  }
 }

@@ -122,12 +122,15 @@ function endings(measured: HttpMeasured, add: Add): void {
 
 /** A server that says early enough when it will close leaves no race to clients who listen. */
 function race({ look, idle }: HttpMeasured, add: Add): void {
-  if (idle === null || idle.afterClose === null || idle.announced) return;
+  if (idle === null || idle.announced) return;
+  // Over HTTP/2 none could be sent; without a GOAWAY a client does not know what became of its request all the same.
+  if (idle.afterClose === null && look.protocol !== "HTTP/2") return;
   const said = look.hint?.timeoutMs ?? null;
   // Half the margin that a client shall keep: it keeps the rest itself.
   const neededMs = marginMs(idle.lowMs, look.rttMs ?? 0) / 2;
   if (said !== null && said <= idle.lowMs - neededMs) return;
-  const fate = idle.afterClose === "reset" ? "is reset" : "is lost, without a word";
+  const fates = { reset: "is reset", lost: "is lost, without a word" } as const;
+  const fate = idle.afterClose === null ? "fails" : fates[idle.afterClose];
   const why =
     said === null
       ? "it does not say so in a Keep-Alive header, so that no client can know"

@@ -1,4 +1,5 @@
 import { type Address, addressesOf, formatEndpoint } from "../../client/nat/target.js";
+import { wait } from "../../client/nat/wait.js";
 import { DeadpeerError } from "../../errors.js";
 import { type KeepAliveHint, parseKeepAlive } from "../keep-alive-header.js";
 import { type Answer, persistsAfter } from "./answer-reader.js";
@@ -38,9 +39,10 @@ export async function lookFirst(
   try {
     const { patienceMs } = options;
     const first = await wire.exchange({ patienceMs });
+    options.signal.throwIfAborted();
     const answer = expectAnswer(first, server.options);
-    // What a server sends beyond its answer may come a moment later.
-    const second = first.fate === "answered" && persistsAfter(answer) ? await again(wire, patienceMs) : null;
+    const second = first.fate === "answered" && persistsAfter(answer) ? await again(wire, options) : null;
+    options.signal.throwIfAborted();
     return {
       server,
       addresses: addresses.length,
@@ -58,8 +60,14 @@ export async function lookFirst(
   }
 }
 
-async function again(wire: Wire, patienceMs: number): Promise<Exchange> {
-  await Promise.race([new Promise((resolve) => setTimeout(resolve, 20)), wire.ended]);
+/** What a server adds to its answer comes right behind it. */
+const addedWithinMs = 20;
+
+async function again(
+  wire: Wire,
+  { patienceMs, signal }: Pick<ServerOptions, "patienceMs" | "signal">,
+): Promise<Exchange> {
+  await Promise.race([wait(addedWithinMs, signal), wire.ended]);
   return wire.exchange({ patienceMs });
 }
 

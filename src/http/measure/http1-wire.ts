@@ -1,15 +1,19 @@
 import type { Socket } from "node:net";
 import { systemClock } from "../../kernel/clock.js";
 import { AnswerReader, UnreadableAnswer } from "./answer-reader.js";
-import { infoOf, type Dialled } from "./dial.js";
+import type { Dialled } from "./dial.js";
+import { dataArrivedMs, infoOf, packetsOf, rttMsOf, receivedEnd, segmentArrivedMs } from "./kernel-view.js";
 import type { HttpTarget } from "./target.js";
 import type { Exchange, ExchangeOptions, Fate, Packets, Wire, WireEnd } from "./wire.js";
 
+/** What is asked, on each connection. */
 export interface RequestShape {
   readonly target: HttpTarget;
   readonly method: "GET" | "HEAD";
   /** More headers, as name and value. */
   readonly headers: readonly (readonly [string, string])[];
+  /** Closes the connection; what waits for an answer has none then. */
+  readonly signal: AbortSignal;
 }
 
 /** A request that waits for its answer. */
@@ -33,10 +37,12 @@ export class Http1Wire implements Wire {
   #unaskedBytes = 0;
   #pending: Pending | null = null;
   #closedByUs = false;
+  readonly #abort = (): void => this.close();
 
   constructor({ socket, beganMs }: Dialled, shape: RequestShape) {
     this.#socket = socket;
     this.#shape = shape;
+    shape.signal.addEventListener("abort", this.#abort);
     this.beganMs = beganMs;
     this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
     socket.on("data", (bytes: Buffer) => this.#read(bytes));
@@ -55,15 +61,16 @@ export class Http1Wire implements Wire {
     return this.#unaskedBytes;
   }
 
+  get untoldEnd(): WireEnd | null {
+    return this.#end === null ? receivedEnd(this.#socket) : null;
+  }
+
   get packets(): Packets {
-    const info = infoOf(this.#socket);
-    if (info === null || info.segmentsIn === null || info.segmentsOut === null) return null;
-    return info.segmentsIn + info.segmentsOut;
+    return packetsOf(this.#socket);
   }
 
   get rttMs(): number | null {
-    const info = infoOf(this.#socket);
-    return info === null ? null : info.rttUs / 1_000;
+    return rttMsOf(this.#socket);
   }
 
   exchange(options: ExchangeOptions): Promise<Exchange> {
@@ -75,7 +82,14 @@ export class Http1Wire implements Wire {
         this.#pending = null;
         systemClock.clear(impatient);
         const answer = reader.answer ?? reader.begun;
-        resolve({ fate, answer, problem, beganMs, settledMs: systemClock.monotonic() });
+        resolve({
+          fate,
+          answer,
+          problem,
+          beganMs,
+          settledMs: systemClock.monotonic(),
+          arrivedMs: dataArrivedMs(this.#socket),
+        });
       };
       const impatient = systemClock.set(() => settle("lost"), options.patienceMs);
       this.#pending = { reader, settle };
@@ -103,6 +117,7 @@ export class Http1Wire implements Wire {
 
   close(): void {
     this.#closedByUs = true;
+    this.#shape.signal.removeEventListener("abort", this.#abort);
     this.#pending?.settle("lost");
     this.#socket.destroy();
   }
@@ -138,7 +153,7 @@ export class Http1Wire implements Wire {
 
   #over(by: WireEnd["by"]): void {
     if (this.#closedByUs || this.#end !== null) return;
-    this.#end = { by, atMs: systemClock.monotonic(), announced: false };
+    this.#end = { by, atMs: segmentArrivedMs(this.#socket), announced: false };
     this.#tellEnd(this.#end);
     const pending = this.#pending;
     if (pending === null) return;

@@ -1,7 +1,8 @@
-import { type ClientHttp2Session, connect, constants } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import type { Socket } from "node:net";
 import { systemClock } from "../../kernel/clock.js";
-import { infoOf, type Dialled } from "./dial.js";
+import type { Dialled } from "./dial.js";
+import { dataArrivedMs, packetsOf, rttMsOf, receivedEnd, segmentArrivedMs } from "./kernel-view.js";
 import type { RequestShape } from "./http1-wire.js";
 import type { Exchange, ExchangeOptions, Fate, Packets, Wire, WireEnd } from "./wire.js";
 
@@ -29,9 +30,11 @@ export class Http2Wire implements Wire {
   #tellEnd: (end: WireEnd) => void = () => {};
   #announced = false;
   #closedByUs = false;
+  readonly #abort = (): void => this.close();
 
   constructor({ socket, beganMs }: Dialled, shape: RequestShape) {
-    const { target } = shape;
+    const { target, signal } = shape;
+    signal.addEventListener("abort", this.#abort);
     this.#socket = socket;
     this.#shape = shape;
     this.beganMs = beganMs;
@@ -57,15 +60,16 @@ export class Http2Wire implements Wire {
     return this.#end;
   }
 
+  get untoldEnd(): WireEnd | null {
+    return this.#end === null ? receivedEnd(this.#socket) : null;
+  }
+
   get packets(): Packets {
-    const info = infoOf(this.#socket);
-    if (info === null || info.segmentsIn === null || info.segmentsOut === null) return null;
-    return info.segmentsIn + info.segmentsOut;
+    return packetsOf(this.#socket);
   }
 
   get rttMs(): number | null {
-    const info = infoOf(this.#socket);
-    return info === null ? null : info.rttUs / 1_000;
+    return rttMsOf(this.#socket);
   }
 
   exchange({ patienceMs }: ExchangeOptions): Promise<Exchange> {
@@ -83,14 +87,25 @@ export class Http2Wire implements Wire {
           status === 0
             ? null
             : { version: "2" as const, status, headers, framing: "length" as const, bodyBytes, interim: 0 };
-        resolve({ fate, answer, problem: null, beganMs, settledMs: systemClock.monotonic() });
+        resolve({
+          fate,
+          answer,
+          problem: null,
+          beganMs,
+          settledMs: systemClock.monotonic(),
+          arrivedMs: dataArrivedMs(this.#socket),
+        });
       };
-      const impatient = systemClock.set(() => settle("lost"), patienceMs);
+      let stream: ClientHttp2Stream | null = null;
+      const impatient = systemClock.set(() => {
+        settle("lost");
+        stream?.close(constants.NGHTTP2_CANCEL);
+      }, patienceMs);
       if (this.#end !== null || this.#session.closed || this.#session.destroyed) {
         settle(this.#end?.by === "rst" ? "reset" : "closed");
         return;
       }
-      const stream = this.#session.request(this.#headers());
+      stream = this.#session.request(this.#headers());
       stream.on("response", (received) => {
         // The status is a number among strings.
         for (const [name, value] of Object.entries<unknown>(received))
@@ -112,6 +127,7 @@ export class Http2Wire implements Wire {
 
   close(): void {
     this.#closedByUs = true;
+    this.#shape.signal.removeEventListener("abort", this.#abort);
     this.#session.destroy();
     this.#socket.destroy();
   }
@@ -131,7 +147,7 @@ export class Http2Wire implements Wire {
 
   #over(by: WireEnd["by"]): void {
     if (this.#closedByUs || this.#end !== null) return;
-    this.#end = { by, atMs: systemClock.monotonic(), announced: this.#announced };
+    this.#end = { by, atMs: segmentArrivedMs(this.#socket), announced: this.#announced };
     this.#tellEnd(this.#end);
   }
 }

@@ -46,6 +46,8 @@ const shortestMs = 250;
 const tickMs = 1_000;
 /** A tenth of a second apart: near enough. */
 const mostWatchers = 10;
+/** So near to the server's closing a request may have met it, rather than a limit of its own. */
+const crossingMs = 250;
 /** A bracket that has not closed by then never will: the server forgets by another rule than time. */
 const mostRounds = 4;
 
@@ -79,7 +81,8 @@ export class IdleSearch {
     const ended = this.#ended.map(({ idleMs }) => idleMs);
     const endedFirstMs = Math.min(...ended);
     const outlived = this.#outlived;
-    if (first !== undefined && first.idleMs < endedFirstMs) {
+    // A request that crosses a FIN or RST is not answered either, and shows no other limit.
+    if (first !== undefined && (ended.length === 0 || first.idleMs < endedFirstMs - crossingMs)) {
       const below = this.#answeredMs.filter((ms) => ms < first.idleMs);
       return { lowMs: Math.max(0, ...below), highMs: first.idleMs, by: first.how, outlived };
     }

@@ -4,7 +4,7 @@ import { systemClock } from "../../kernel/clock.js";
 import { type IdleBracket, type IdleOutcome, IdleSearch, type IdleTrial } from "./idle-search.js";
 import { pulse } from "./pulse.js";
 import type { Server } from "./server.js";
-import type { Wire } from "./wire.js";
+import type { Wire, WireEnd } from "./wire.js";
 
 /** What is known of a server's patience with idle connections. */
 export interface IdleFound extends IdleBracket {
@@ -14,6 +14,8 @@ export interface IdleFound extends IdleBracket {
   readonly announced: boolean;
 }
 
+/** Node tells of an end in its next round, as a rule. */
+const toldWithinMs = 50;
 /** How often an idle connection asks whether it is still of interest. */
 const lookMs = 100;
 
@@ -105,18 +107,23 @@ export class IdleMeasurement {
     const first = await wire.exchange({ patienceMs });
     if (first.fate !== "answered") return { kind: "void" };
     this.#stood++;
-    const sinceMs = first.settledMs;
+    const sinceMs = first.arrivedMs;
     const idle = (): number => systemClock.monotonic() - sinceMs;
     for (let restMs = askedMs; restMs > 0; restMs = askedMs - idle()) {
-      if (wire.end !== null) return await this.#ended(wire, sinceMs);
+      const end = await this.#endOf(wire);
+      if (end !== null) return await this.#ended(wire, end, sinceMs);
       if (!this.#search.wants(askedMs, idle()))
         return this.#search.bracket.by === "fin" || this.#search.bracket.by === "rst"
           ? { kind: "outlived", idleMs: idle() }
           : { kind: "void" };
       await Promise.race([wait(Math.min(restMs, lookMs), this.#signal), wire.ended]);
     }
-    if (wire.end !== null) return await this.#ended(wire, sinceMs);
+    // What has arrived came before the request that we would send.
+    const end = await this.#endOf(wire);
+    if (end !== null) return await this.#ended(wire, end, sinceMs);
     const late = await wire.exchange({ patienceMs });
+    // What was broken off by us tells nothing of the server.
+    this.#signal.throwIfAborted();
     const idleMs = late.beganMs - sinceMs;
     switch (late.fate) {
       case "answered":
@@ -128,13 +135,20 @@ export class IdleMeasurement {
     }
   }
 
-  async #ended(wire: Wire, sinceMs: number): Promise<IdleOutcome> {
-    const end = wire.end;
-    if (end === null || end.by === "failed") return { kind: "void" };
+  /** Node's word, which knows the time of a reset too; and the kernel's where Node has none. */
+  async #endOf(wire: Wire): Promise<WireEnd | null> {
+    const untold = wire.untoldEnd;
+    if (untold !== null) await Promise.race([wire.ended, wait(toldWithinMs, this.#signal)]);
+    return wire.end ?? untold;
+  }
+
+  async #ended(wire: Wire, end: WireEnd, sinceMs: number): Promise<IdleOutcome> {
+    if (end.by === "failed") return { kind: "void" };
     if (end.announced) this.#announced++;
     else this.#unannounced++;
     if (end.by === "fin") {
       const knock = await wire.knock(Math.max(500, 4 * (wire.rttMs ?? 0)));
+      this.#signal.throwIfAborted();
       if (knock !== null) this.#knocks.push(knock);
     }
     return { kind: "ended", by: end.by, idleMs: end.atMs - sinceMs };

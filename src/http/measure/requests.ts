@@ -32,6 +32,7 @@ export async function countRequests(server: Server, most: number, withinMs: numb
       const enough = answered === most || bytes > mostBytes || systemClock.monotonic() > untilMs;
       if (enough) return { limit: null, answered, announced: true };
       const { fate, answer } = await wire.exchange({ patienceMs });
+      signal.throwIfAborted();
       if (fate !== "answered" || answer === null) return ended(answered, wire.end?.announced === true);
       bytes += answer.bodyBytes;
       if (isLast(answer) || wire.end !== null)

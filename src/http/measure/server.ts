@@ -23,7 +23,7 @@ export class Server {
   }
 
   /**
-   * A new connection, which the caller closes; over HTTP/2 where the server takes that.
+   * A new connection, which the caller closes, or the signal; over HTTP/2 where the server takes that.
    *
    * @throws DeadpeerError `cannot-connect`; whatever the signal is aborted with.
    */

@@ -1,6 +1,6 @@
 import type { Answer } from "./answer-reader.js";
 
-/** How a connection ended, unless by us, and when on the monotonic clock. */
+/** How a connection ended, unless by us, and when on the monotonic clock: by the kernel's where it can be asked. */
 export interface WireEnd {
   readonly by: "fin" | "rst" | "failed";
   readonly atMs: number;
@@ -31,6 +31,8 @@ export interface Exchange {
   /** On the monotonic clock: before the request was written, and when it was settled. */
   readonly beganMs: number;
   readonly settledMs: number;
+  /** When the last bytes of the answer arrived: by the kernel's clock, which is right to some milliseconds even where we are late to read. */
+  readonly arrivedMs: number;
 }
 
 export interface ExchangeOptions {
@@ -50,6 +52,8 @@ export interface Wire {
   /** When its connect(2) began, on the monotonic clock. */
   readonly beganMs: number;
   readonly end: WireEnd | null;
+  /** An end that the kernel has received and Node has not told of, yet or ever (HTTP/2 sessions pass over a FIN); null: none. */
+  readonly untoldEnd: WireEnd | null;
   /** Resolves when the other side ends it; never rejects. */
   readonly ended: Promise<WireEnd>;
   /** Bytes that came without having been asked for. */

@@ -48,8 +48,10 @@ export interface Sight {
   readonly takenAgeMs: number | null;
   /** When its last stream began or ended, for which HTTP/2 is the measure: pings show no more than that somebody is there. */
   readonly streamsMs: number | null;
-  /** Something waits for the peer to take it. */
-  readonly waiting: boolean;
+  /** Something that was written is not acknowledged yet. */
+  readonly outstanding: boolean;
+  /** Bytes that wait on this side because the peer does not take them. */
+  readonly waiting: number;
   /** More of a request's body is to come, and this side is willing to read it. */
   readonly uploading: boolean;
   /** It speaks HTTP: a request may begin at any moment. */
@@ -69,6 +71,8 @@ export interface Notes {
   windowMs: number;
   windowRead: number;
   windowTaken: number;
+  windowWaiting: number;
+  windowUploading: boolean;
 }
 
 /** Notes down what has moved since the last look. */
@@ -139,16 +143,21 @@ function rate(
   nowMs: number,
 ): EvictionReason | number {
   if (body === null) return Number.POSITIVE_INFINITY;
-  const held = phase === "request" && (uploading || waiting);
+  const held = phase === "request" && (uploading || waiting > 0);
   const elapsedMs = nowMs - notes.windowMs;
   if (held && notes.windowMs >= 0 && elapsedMs < body.windowMs) return notes.windowMs + body.windowMs;
   if (held && notes.windowMs >= 0) {
-    const moved = (uploading ? read - notes.windowRead : 0) + (waiting ? taken - notes.windowTaken : 0);
-    if (moved * 1_000 < body.bytesPerSecond * elapsedMs) return uploading ? "body" : "slow-read";
+    const wanted = (body.bytesPerSecond * elapsedMs) / 1_000;
+    const slow = taken - notes.windowTaken < Math.min(wanted, notes.windowWaiting);
+    if (uploading && notes.windowUploading && read - notes.windowRead < wanted) return "body";
+    // No more can be asked of it than to have taken what was there.
+    if (waiting > 0 && slow) return "slow-read";
   }
   notes.windowMs = held ? nowMs : -1;
   notes.windowRead = read;
   notes.windowTaken = taken;
+  notes.windowWaiting = waiting;
+  notes.windowUploading = uploading;
   return phase === "request" ? nowMs + body.windowMs : Number.POSITIVE_INFINITY;
 }
 
@@ -156,6 +165,6 @@ function rate(
  * How long a connection may go unlooked at although its idle limit is further away: where the kernel does not say when bytes last
  * moved, and where it says so only of acknowledgements, which a peer that takes nothing sends as well.
  */
-function idleStep({ readAgeMs, waiting }: Sight, idleMs: number): number {
-  return readAgeMs === null || waiting ? Math.max(250, idleMs / 10) : Number.POSITIVE_INFINITY;
+function idleStep({ readAgeMs, outstanding }: Sight, idleMs: number): number {
+  return readAgeMs === null || outstanding ? Math.max(250, idleMs / 10) : Number.POSITIVE_INFINITY;
 }

@@ -20,8 +20,12 @@ export interface CustodianHost {
 
 /** So long a connection that we have ended may take to end on its other side. */
 const lingerMs = 2_000;
-/** A connection that is let go in order has to be quiet for so long before it is ended: a request may be on its way. */
-export const quietMs = 1_000;
+/**
+ * A connection that is let go in order has to be quiet for a third of the time that there is, within these bounds, before it is ended:
+ * a request may be on its way, and a proxy that goes on using it meanwhile learns with a response that it was the last.
+ */
+const leastQuietMs = 1_000;
+const mostQuietMs = 5_000;
 /** How finely the limits are met. With 4096 slots one turn of the wheel is nearly seven minutes. */
 const tickMs = 100;
 
@@ -38,6 +42,7 @@ export class Custodian implements Holder {
   #stoodMs = 0;
   #lookedMs: number;
   #lingering = 0;
+  readonly #quietMs = new Map<EvictionReason, number>();
   /** Whether any connection was ever let go in order: requests have to be looked at from then on. */
   retiring = false;
   /** What WebSockets are closed with. */
@@ -87,6 +92,7 @@ export class Custodian implements Holder {
     const sight = look(held);
     const outcome = assess(this.#settings.times, held, sight, nowMs);
     if (outcome === "age") this.retire(held, "age", this.#settings.age?.graceMs ?? 0);
+    else if (outcome === "idle") this.#endIfStill(held, "idle");
     else if (typeof outcome === "string") this.evict(held, outcome);
     else if (held.retiring === null) this.#lookAgain(held, outcome - nowMs);
     else this.#lookAtRetiring(held, held.retiring, sight, outcome, nowMs);
@@ -103,6 +109,7 @@ export class Custodian implements Holder {
     held.retiring = reason;
     held.ageAtMs = -1;
     held.leaveByMs = this.nowMs + withinMs;
+    this.#quietMs.set(reason, Math.min(Math.max(leastQuietMs, withinMs / 3), mostQuietMs));
     this.announceEnd(held);
     this.lookAt(held);
   }
@@ -156,12 +163,17 @@ export class Custodian implements Holder {
       return;
     }
     const { session } = held;
-    // The client has not answered the question that came with the notice.
-    if (session?.announcedMs != null && nowMs >= session.announcedMs + quietMs) closeSession(session.session);
+    const quietMs = this.#quietOf(reason);
+    const welcomeUntilMs = session?.welcomeUntilMs(quietMs, held.leaveByMs) ?? null;
+    if (session !== null && welcomeUntilMs !== null && nowMs >= welcomeUntilMs) closeSession(session.session);
     const quietAtMs = held.progressMs + quietMs;
-    if (sight.phase !== "request" && nowMs >= quietAtMs) this.#endIfQuiet(held, reason);
+    if (sight.phase !== "request" && nowMs >= quietAtMs) this.#endIfStill(held, reason);
     else
       this.#lookAgain(held, Math.min(next, held.leaveByMs, Math.max(quietAtMs, nowMs + quietMs / 4)) - nowMs);
+  }
+
+  #quietOf(reason: EvictionReason): number {
+    return this.#quietMs.get(reason) ?? leastQuietMs;
   }
 
   #leave(held: Held): void {
@@ -171,13 +183,13 @@ export class Custodian implements Holder {
   }
 
   /** Not from a timer, which comes before the loop has read: a request that is here already has to be seen. */
-  #endIfQuiet(held: Held, reason: EvictionReason): void {
+  #endIfStill(held: Held, reason: EvictionReason): void {
+    const { progressMs } = held;
     setImmediate(() => {
       if (held.leaving || !this.all.has(held)) return;
-      const { nowMs } = this;
       const sight = look(held);
-      observe(held, sight, nowMs);
-      if (sight.phase !== "request" && nowMs >= held.progressMs + quietMs) this.evict(held, reason);
+      observe(held, sight, this.nowMs);
+      if (sight.phase !== "request" && held.progressMs === progressMs) this.evict(held, reason);
       else this.lookAt(held);
     });
   }

@@ -1,5 +1,5 @@
 import cluster from "node:cluster";
-import type { Server, Socket } from "node:net";
+import { type Server, Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import type { DeadpeerError } from "../../errors.js";
 import type { TimerClock } from "../../time/clock.js";
@@ -7,7 +7,7 @@ import { addressKey } from "./client-key.js";
 import type { LimitReason } from "./clients.js";
 import { ClusterDoor } from "./cluster-door.js";
 import type { Custodian } from "./custodian.js";
-import type { Held } from "./held.js";
+import { type Held, heldBy } from "./held.js";
 import type { GovernorSettings, PeerAddress } from "./policy.js";
 import { Pressure } from "./pressure.js";
 import { ProxyDoor } from "./proxy-door.js";
@@ -98,7 +98,9 @@ export class Entrance {
   }
 
   arrived(socket: Socket): void {
-    if (this.#proxyDoor === null) this.#enter(socket, null, 0);
+    // What is no socket, or is held already, comes from somebody who hands connections from one server to another.
+    if (!(socket instanceof Socket) || heldBy(socket) !== null) this.#host.handOn(socket);
+    else if (this.#proxyDoor === null) this.#enter(socket, null, 0);
     else if (this.#tooManyWait()) {
       this.#refuse({ reason: "total", address: addressOf(socket), client: null }, socket);
     } else this.#proxyDoor.arrive(socket);

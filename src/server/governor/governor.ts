@@ -40,6 +40,8 @@ export interface GovernorEvents {
   error: [error: Error];
 }
 
+const governed = new WeakSet<Server>();
+
 /** Holds a server's connections to a policy; made by `governServer`. */
 export class Governor extends EventEmitter<GovernorEvents> implements Disposable {
   readonly #server: Server;
@@ -58,6 +60,8 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
   /** Use `governServer`. */
   constructor(server: Server, settings: GovernorSettings, { signal, clock = systemClock }: GovernorOptions) {
     super();
+    if (governed.has(server))
+      throw new DeadpeerError("bad-option", "governServer: this server has a governor; close that one first");
     this.#server = server;
     this.#settings = settings;
     this.#clock = clock;
@@ -93,6 +97,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
     this.#listener = settings.detect === null ? null : guardListener(server, settings.detect);
     this.#listener?.on("error", (error) => this.emit("error", error));
     this.#interception = intercept(server, this.#interceptor());
+    governed.add(server);
     if (signal !== undefined) closeOnAbort(signal, this);
   }
 
@@ -153,6 +158,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    governed.delete(this.#server);
     this.#interception.undo();
     this.#listener?.close();
     this.#entrance.close();

@@ -58,6 +58,8 @@ export class Held implements Due, Notes, DestroyListener {
   windowMs = -1;
   windowRead = 0;
   windowTaken = 0;
+  windowWaiting = 0;
+  windowUploading = false;
 
   constructor(socket: Socket, holder: Holder, secure: boolean, nowMs: number) {
     this.socket = socket;

@@ -5,13 +5,15 @@ export class HeldSession {
   readonly session: ServerHttp2Session;
   /** When a stream last began or ended. */
   movedMs: number;
+  /** When one last began. */
+  openedMs: number;
   readonly #streams = new Set<ServerHttp2Stream>();
   readonly #nowMs: () => number;
 
   constructor(session: ServerHttp2Session, nowMs: () => number) {
     this.session = session;
     this.#nowMs = nowMs;
-    this.movedMs = nowMs();
+    this.movedMs = this.openedMs = nowMs();
   }
 
   /** When its client was told that it ends; null: it was not. */
@@ -20,21 +22,32 @@ export class HeldSession {
   add(stream: ServerHttp2Stream): void {
     if (stream.destroyed) return;
     this.#streams.add(stream);
-    this.movedMs = this.#nowMs();
+    this.movedMs = this.openedMs = this.#nowMs();
     stream.once("close", () => {
       this.#streams.delete(stream);
       this.movedMs = this.#nowMs();
     });
   }
 
+  /**
+   * Until when streams may still come, after the notice: a client that has read it may have begun one before, and sends it later
+   * (haproxy does). One that does not heed it at all is given half the time that there is.
+   */
+  welcomeUntilMs(quietMs: number, leaveByMs: number): number | null {
+    if (this.announcedMs === null) return null;
+    const quietAtMs = Math.max(this.announcedMs, this.openedMs) + quietMs;
+    return Math.min(quietAtMs, (this.announcedMs + leaveByMs) / 2);
+  }
+
   get open(): number {
     return this.#streams.size;
   }
 
-  /** Something of a response waits for the peer's window. */
-  get waiting(): boolean {
-    for (const stream of this.#streams) if (stream.writableLength > 0 || stream.bufferSize > 0) return true;
-    return false;
+  /** Bytes of responses that wait for the peer's windows. */
+  get waiting(): number {
+    let bytes = 0;
+    for (const stream of this.#streams) bytes += stream.bufferSize;
+    return bytes;
   }
 
   /** More of a body is to come, and the program reads it. */

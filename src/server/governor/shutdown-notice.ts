@@ -9,8 +9,8 @@ import { queuedBytes } from "./internals.js";
 const notice = Buffer.from("0000080700000000007fffffff00000000", "hex");
 
 /**
- * Asks the client of an HTTP/2 connection to open no more streams, and ends the session for streams to come when everything that the
- * client had sent before has arrived (RFC 9113 section 6.8). A GOAWAY alone refuses the requests that cross it.
+ * Asks the client of an HTTP/2 connection to open no more streams (RFC 9113 section 6.8); those that cross the notice are served, and
+ * its owner closes the session when no more have come for a while. A GOAWAY alone refuses the requests that cross it.
  *
  * nghttp2 can send such a notice, but Node cannot have it sent, and its own write through the socket would meet an assertion of
  * Node's. So it is given to the kernel directly, at a moment at which libuv has nothing left to write, and so between two frames.
@@ -26,9 +26,7 @@ export function announceShutdown(session: ServerHttp2Session, socket: Socket, se
     session.destroy();
     return;
   }
-  // Its answer comes behind all streams that the client opened before it read the notice.
-  const asked = taken > 0 && session.ping(() => closeSession(session));
-  if (!asked) closeSession(session);
+  if (taken === 0) closeSession(session);
 }
 
 /** No more streams; it ends with its last. */

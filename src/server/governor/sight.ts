@@ -20,7 +20,8 @@ export function look(held: Held): Sight {
   sight.phase = phaseOf(held, app);
   sight.read = socket.bytesRead - held.preface;
   const queued = queuedBytes(socket);
-  sight.waiting = queued + app.writableLength > 0 || (session !== null && session.waiting);
+  sight.waiting = queued + app.writableLength + (session?.waiting ?? 0);
+  sight.outstanding = sight.waiting > 0;
   sight.taken = socket.bytesWritten - queued - app.writableLength;
   sight.readAgeMs = null;
   sight.takenAgeMs = null;
@@ -36,7 +37,8 @@ const sight: Writable<Sight> = {
   readAgeMs: null,
   takenAgeMs: null,
   streamsMs: null,
-  waiting: false,
+  outstanding: false,
+  waiting: 0,
   uploading: false,
   http: false,
 };
@@ -71,7 +73,8 @@ function askKernel(socket: Socket): void {
     if (bytesAcked === null) return;
     const outstanding = info.unacked > 0 || (notsentBytes ?? 0) > 0;
     sight.taken = bytesAcked;
-    sight.waiting ||= outstanding;
+    sight.waiting += notsentBytes ?? 0;
+    sight.outstanding ||= outstanding;
     sight.readAgeMs = info.lastDataRecvMs;
     sight.takenAgeMs = outstanding ? info.lastAckRecvMs : info.lastDataSentMs;
   } catch {

@@ -132,6 +132,27 @@ describe("a request of node:http whose reused connection the server had closed g
     agent.destroy();
   });
 
+  test("that has waited for its socket, and got it at once from another request", async () => {
+    await using server = await scriptedServer(closesReused);
+    const agent = createAgent({ maxSockets: 1 });
+    const options = { agent, method: "PUT", body: "a body" };
+    const answers = await Promise.all([get(server.origin, { agent }), get(server.origin, options)]);
+    assert.deepEqual(
+      answers.map(({ text }) => text),
+      ["ok", "ok"],
+    );
+    assert.deepEqual(
+      server.requests.map(({ connection, body }) => [connection, body]),
+      [
+        [0, ""],
+        [0, "a body"],
+        [1, "a body"],
+      ],
+    );
+    assert.equal(agent.figures.replayed, 1);
+    agent.destroy();
+  });
+
   test("with its events as if it had been sent once", async () => {
     await using server = await scriptedServer(closesReused);
     const agent = createAgent();

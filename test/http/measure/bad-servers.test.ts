@@ -17,9 +17,12 @@ function honouringClose({ socket, head }: RawConnection, text: string): void {
   else socket.write(text);
 }
 
-const quick = { maxMs: 4_000, patienceMs: 1_000, connections: 10 };
+/** Patient, for machines with much else to do. */
+const quick = { maxMs: 4_000, patienceMs: 20_000, connections: 10 };
+/** Where it is to run out. */
+const impatient = { ...quick, patienceMs: 3_000 };
 
-describe("a server that", { concurrency: true }, () => {
+describe("a server that", { concurrency: 4 }, () => {
   for (const host of ["127.0.0.1", "::1"])
     test(`advertises 5 s and closes after 3 s is found, at ${host}`, async () => {
       await using server = await rawServer(
@@ -33,7 +36,7 @@ describe("a server that", { concurrency: true }, () => {
       const { idle, look } = measured;
       assert.deepEqual(look.hint, { timeoutMs: 5_000, max: 100, problems: [] });
       assert.ok(idle !== null && idle.highMs !== null);
-      assert.ok(Math.abs(idle.lowMs - 3_000) <= 300 && idle.highMs <= 3_600, `${idle.lowMs} ${idle.highMs}`);
+      assert.ok(Math.abs(idle.lowMs - 3_000) <= 300 && idle.highMs <= 4_500, `${idle.lowMs} ${idle.highMs}`);
       assert.deepEqual(codesOf(measured).slice(0, 1), ["advertises-more-than-it-keeps"]);
       const { clientIdleMs } = safeSettings(measured);
       assert.ok(clientIdleMs !== null && clientIdleMs > 1_500 && clientIdleMs < 2_500, `${clientIdleMs}`);
@@ -57,7 +60,7 @@ describe("a server that", { concurrency: true }, () => {
     const measured = await measure(server.url, quick);
     assert.equal(measured.idle?.by, "rst");
     assert.deepEqual(codesOf(measured), ["closes-with-rst"]);
-    assert.ok(Math.abs((measured.idle?.lowMs ?? 0) - 1_000) <= 300);
+    assert.ok(Math.abs((measured.idle?.lowMs ?? 0) - 1_000) <= 500);
   });
 
   for (const [how, late, code] of [
@@ -74,12 +77,13 @@ describe("a server that", { concurrency: true }, () => {
         if (nowMs - sinceMs > 1_500) late(request);
         else honouringClose(request, answer());
       });
-      const measured = await measure(server.url, { ...quick, precisionMs: 200 });
+      const measured = await measure(server.url, { ...impatient, precisionMs: 200 });
       const { idle } = measured;
       assert.equal(idle?.by, how);
       assert.ok(idle !== null && idle.highMs !== null);
-      assert.ok(idle.lowMs > 1_000 && idle.lowMs <= 1_600, `${idle.lowMs} ${idle.highMs}`);
-      assert.ok(idle.highMs >= 1_450 && idle.highMs < 2_000, `${idle.lowMs} ${idle.highMs}`);
+      // Wide, for the server's clock is this busy process's own.
+      assert.ok(idle.lowMs > 500 && idle.lowMs <= 1_700, `${idle.lowMs} ${idle.highMs}`);
+      assert.ok(idle.highMs > 800 && idle.highMs < 2_500, `${idle.lowMs} ${idle.highMs}`);
       assert.deepEqual(codesOf(measured), [code]);
     });
 
@@ -185,7 +189,7 @@ describe("a server that", { concurrency: true }, () => {
         if (last) request.socket.end(answer(...headers));
         else honouringClose(request, answer(...headers));
       });
-      const measured = await measure(server.url, { ...quick, maxMs: 1_000, requests: 10 });
+      const measured = await measure(server.url, { ...quick, maxMs: 6_000, requests: 10 });
       assert.deepEqual(measured.requests, { limit: 3, answered: 3, announced });
       const expected = ["fewer-requests-than-advertised", ...(announced ? [] : ["closes-unannounced"])];
       assert.deepEqual(codesOf(measured), expected);
@@ -207,7 +211,7 @@ describe("a server that", { concurrency: true }, () => {
       },
     );
     const measured = await measure(server.url, { ...quick, connections: 20 });
-    assert.ok(Math.abs((measured.idle?.lowMs ?? 0) - 1_000) <= 300, `${measured.idle?.lowMs}`);
+    assert.ok(Math.abs((measured.idle?.lowMs ?? 0) - 1_000) <= 500, `${measured.idle?.lowMs}`);
   });
 
   test("closes some connections and not others", async () => {
@@ -220,7 +224,7 @@ describe("a server that", { concurrency: true }, () => {
   });
 });
 
-describe("refused in one line is a server that", { concurrency: true }, () => {
+describe("refused in one line is a server that", { concurrency: 4 }, () => {
   for (const [what, onRequest, code, message] of [
     [
       "resets at once",
@@ -229,12 +233,12 @@ describe("refused in one line is a server that", { concurrency: true }, () => {
       /resets the connection instead/,
     ],
     ["closes at once", ({ socket }) => socket.end(), "cannot-connect", /closes the connection instead/],
-    ["never answers", () => {}, "cannot-connect", /answers nothing within 1s; --timeout waits longer/],
+    ["never answers", () => {}, "cannot-connect", /answers nothing within 3s; --timeout waits longer/],
     [
       "never ends its answer",
       ({ socket }) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"),
       "cannot-connect",
-      /its answer does not end within 1s/,
+      /its answer does not end within 3s/,
     ],
     [
       "speaks something else",
@@ -246,7 +250,7 @@ describe("refused in one line is a server that", { concurrency: true }, () => {
     test(what, async () => {
       await using server = await rawServer(onRequest);
       await assert.rejects(
-        measure(server.url, quick),
+        measure(server.url, impatient),
         (error) => error instanceof DeadpeerError && error.code === code && message.test(error.message),
       );
     });
@@ -306,6 +310,18 @@ test("what is known when it is interrupted is the result", async () => {
     measure(server.url, { signal: aborted.signal }),
     (error) => error instanceof DeadpeerError && error.code === "aborted",
   );
+});
+
+test("an interruption does not wait for a server that does not answer", async () => {
+  await using server = await rawServer(() => {});
+  const controller = new AbortController();
+  const beganMs = performance.now();
+  setTimeout(() => controller.abort(), 200);
+  await assert.rejects(
+    measure(server.url, { patienceMs: 60_000, signal: controller.signal }),
+    (error) => error instanceof DeadpeerError && error.code === "aborted",
+  );
+  assert.ok(performance.now() - beganMs < 30_000);
 });
 
 test("a name that does not exist, and a port where nobody listens", async () => {

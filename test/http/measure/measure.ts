@@ -24,7 +24,7 @@ export function measure(
     requests: 0,
     samples: 3,
     precisionMs: null,
-    patienceMs: 5_000,
+    patienceMs: 20_000,
     signal: new AbortController().signal,
     ...options,
   }).run();

@@ -57,7 +57,7 @@ const cases: readonly Case[] = [
 /** What was asked for: of each server, its timeout within so much. */
 const withinMs = 300;
 
-describe("measured against what is configured", { concurrency: true }, () => {
+describe("measured against what is configured", { concurrency: 3 }, () => {
   for (const { name, start, configuredMs, advertisedMs, limit } of cases)
     for (const host of ["127.0.0.1", "[::1]"])
       test(`${name} over ${host}`, { skip: missingPrograms(name) }, async () => {

@@ -50,6 +50,9 @@ describe("a policy", () => {
     const server = createServer();
     assert.throws(() => governServer(server, { total: 1, perClient: 2 }), { code: "bad-option" });
     assert.equal(Object.hasOwn(server, "emit"), false);
+    using governor = governServer(server, {});
+    assert.throws(() => governServer(server, {}), { code: "bad-option", message: /has a governor/ });
+    assert.equal(governor.size, 0);
     assert.throws(() => governServer({}, {}), { code: "no-socket" });
     assert.throws(() => governServer(server, {}, { signal: AbortSignal.abort() }), { code: "aborted" });
   });

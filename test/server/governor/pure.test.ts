@@ -40,7 +40,8 @@ const nothing: Sight = {
   readAgeMs: 0,
   takenAgeMs: 0,
   streamsMs: null,
-  waiting: false,
+  outstanding: false,
+  waiting: 0,
   uploading: false,
   http: false,
 };
@@ -53,6 +54,8 @@ const newNotes = (): Notes => ({
   windowMs: -1,
   windowRead: 0,
   windowTaken: 0,
+  windowWaiting: 0,
+  windowUploading: false,
 });
 
 describe("a look at a connection", () => {
@@ -79,7 +82,7 @@ describe("a look at a connection", () => {
     assert.equal(assess(limits, newNotes(), { ...nothing, phase: "request" }, 10_000), 11_000);
     const notes = newNotes();
     for (let nowMs = 0; nowMs < 20_000; nowMs += 100) {
-      const draining = { ...nothing, taken: nowMs, waiting: true };
+      const draining = { ...nothing, taken: nowMs, outstanding: true };
       assert.equal(typeof assess(limits, notes, draining, nowMs), "number");
     }
   });
@@ -93,17 +96,21 @@ describe("a look at a connection", () => {
     assert.equal(assess(limits, notes, { ...body, read: 100, uploading: false }, 2_000), 3_000);
     assert.equal(assess(limits, notes, { ...body, read: 100 }, 60_000), 61_000);
     assert.equal(assess(limits, notes, { ...body, read: 199 }, 61_000), "body");
-    const reading: Sight = { ...nothing, phase: "request", waiting: true };
+    const reading: Sight = { ...nothing, phase: "request", waiting: 5_000 };
     const other = newNotes();
     assess(limits, other, reading, 0);
     assert.equal(assess(limits, other, { ...reading, taken: 99 }, 1_000), "slow-read");
+    // Events that come now and then, to a client that takes each.
+    const events = newNotes();
+    assess(limits, events, { ...reading, waiting: 10 }, 0);
+    assert.equal(assess(limits, events, { ...reading, waiting: 10, taken: 10 }, 1_000), 2_000);
   });
 
   const figures = record({
     phase: constantFrom<Sight["phase"]>("handshake", "head", "request", "idle", "open"),
     phaseMs: integer({ min: 0, max: 10_000 }),
     grown: integer({ min: 0, max: 1_000 }),
-    waiting: constantFrom(true, false),
+    waiting: integer({ min: 0, max: 100_000 }),
     uploading: constantFrom(true, false),
     stepMs: integer({ min: 1, max: 5_000 }),
   });

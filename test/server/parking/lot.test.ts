@@ -7,6 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { encode } from "../../../src/heartbeat/protocol/encode.js";
 import type { Beat } from "../../../src/heartbeat/protocol/message.js";
 import type { Lot } from "../../../src/server/parking/lot.js";
+import { reset } from "../../support/reset.js";
 import { until } from "../../support/until.js";
 import { baseFd } from "../../../src/guard/inner-socket.js";
 import { SOL_SOCKET } from "../../../src/kernel/abi.js";
@@ -119,7 +120,7 @@ describe("the lot", { timeout: 60_000 }, () => {
 
   test("hands back a reset connection, and the reset is still known", async () => {
     const { client, guest } = await parkOne(lot, pairs);
-    client.resetAndDestroy();
+    reset(client);
     const { back, socket } = await guest.returned();
     assert.equal(back.why, "ended");
     if (back.failed === null) {

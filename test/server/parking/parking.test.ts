@@ -10,6 +10,7 @@ import type { HeartbeatServerOptions } from "../../../src/server/options.js";
 import type { Session, SessionEnd } from "../../../src/server/session.js";
 import { VirtualClock } from "../../../src/time/virtual-clock.js";
 import type { Verdict } from "../../../src/verdict/verdict.js";
+import { reset } from "../../support/reset.js";
 import { until } from "../../support/until.js";
 import { RawClient } from "../raw-client.js";
 import { builtSource, runModule } from "../../kernel/support.js";
@@ -136,7 +137,7 @@ describe("a server that parks", { timeout: 60_000 }, () => {
 
   for (const [what, end, states] of [
     ["FIN", (client: RawClient) => client.socket.end(), ["closed"]],
-    ["RST", (client: RawClient) => client.socket.resetAndDestroy(), ["reset"]],
+    ["RST", (client: RawClient) => reset(client.socket), ["reset"]],
     ["goodbye", (client: RawClient) => client.say({ type: "bye", reason: "done", text: "" }), ["closed"]],
   ] as const)
     test(`a ${what} gives the verdict that it gives without parking`, async () => {

@@ -45,6 +45,7 @@ export function envoyHop(root: unknown, role: Role, given: string, only: string 
     sending: role === "server" ? null : sendingOf(wanted.length > 0 || only !== null ? wanted : all),
     keeping: role === "client" ? null : keepingOf(managers),
     forgetsMs: null,
+    upstreams: all.map(({ node }) => text(node, "name")),
     faults: [],
   };
 }

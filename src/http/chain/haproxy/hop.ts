@@ -32,9 +32,8 @@ export function haproxyHop(
     ({ kind }) => kind === "frontend" || kind === "backend" || kind === "listen",
   );
   const fronts = proxies.filter((one) => one.kind !== "backend");
-  const backs = proxies.filter(
-    (one) => one.kind !== "frontend" && servers(one) && (only === null || one.name === only),
-  );
+  const all = proxies.filter((one) => one.kind !== "frontend" && servers(one));
+  const backs = all.filter((one) => only === null || one.name === only);
   const name = `haproxy (${given})`;
   const relays = [...fronts, ...backs].length > 0 && [...fronts, ...backs].every((one) => !isHttp(one));
   return {
@@ -45,6 +44,7 @@ export function haproxyHop(
     keeping: role === "client" || relays ? null : keepingOf(fronts.filter(isHttp)),
     // In mode tcp it only passes bytes on, for as long as its timeouts let it.
     forgetsMs: relays ? relayMs(fronts, backs) : null,
+    upstreams: all.map((one) => one.name),
     faults: role === "server" ? [] : [...notInEffect(backs.filter(isHttp), name)],
   };
 }

@@ -84,6 +84,7 @@ export function nginxHop(
     sending: role === "server" ? null : sendingOf(passings),
     keeping: role === "client" ? null : keepingOf(contexts),
     forgetsMs: null,
+    upstreams: [...upstreams.keys()],
     faults: [
       ...advertisedTooMuch(contexts, given),
       ...(role === "server" ? [] : notInEffect(passings, given)),
