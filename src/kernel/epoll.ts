@@ -10,8 +10,6 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 const EPOLLONESHOT = 0x40000000;
-/** Linux 4.5: of several sets that hold the same, one is told, and not all. */
-const EPOLLEXCLUSIVE = 0x10000000;
 const usual = readiness.readable | readiness.peerEnded;
 
 /** struct epoll_event is packed on x86-64 alone. */
@@ -73,9 +71,14 @@ export class Epoll {
     this.#control(EPOLL_CTL_MOD, fd, usual, low, high);
   }
 
-  /** A listening socket that other sets hold, too: who is told is not all of them. @throws DeadpeerError `syscall-failed`. */
-  addShared(fd: number, low: number, high: number): void {
-    this.#control(EPOLL_CTL_ADD, fd, readiness.readable | EPOLLEXCLUSIVE, low, high);
+  /**
+   * A listening socket, which other sets may hold, too: all are told, each for as long as somebody waits there. With EPOLLEXCLUSIVE one
+   * alone would be told, once; and where it has no room for who waits, nobody would come for them until somebody else arrives.
+   *
+   * @throws DeadpeerError `syscall-failed`.
+   */
+  addListener(fd: number, low: number, high: number): void {
+    this.#control(EPOLL_CTL_ADD, fd, readiness.readable, low, high);
   }
 
   #control(operation: number, fd: number, what: number, low: number, high: number): void {

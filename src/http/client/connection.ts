@@ -5,7 +5,7 @@ import type { Origin } from "./origin.js";
 import { tcpFacts } from "./tcp-facts.js";
 
 /** Below this the kernel is not asked whether an idle connection still stands: Node itself has just read from it. */
-const justUsedMs = 10;
+const justUsedMs = 20;
 
 /** One connection, as far as it matters for using it again. */
 export class Connection {

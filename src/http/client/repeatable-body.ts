@@ -1,3 +1,5 @@
+import type { Readable } from "node:stream";
+
 /** A request's body, as often as the request is sent. */
 export interface RepeatableBody {
   /** Whether it can be had once more. */
@@ -25,6 +27,16 @@ export function repeatableBody(body: unknown): RepeatableBody {
     return { repeatable: true, next: () => body, close: nothing };
   if (isAsyncGenerator(body)) return new KeptIterable(body);
   return { repeatable: false, next: () => body, close: nothing };
+}
+
+/**
+ * A body that is made anew each time that its request is sent, for `request`, `stream` and `dispatch` over a dispatcher of
+ * `createDispatcher`. (fetch() takes no functions, and undici's own dispatchers do not either; the type is what they would take.)
+ *
+ * @example await request(url, { dispatcher, method: "PUT", body: bodyFrom(() => createReadStream(path)) });
+ */
+export function bodyFrom(make: () => Readable | Uint8Array | string): Readable {
+  return make as unknown as Readable;
 }
 
 function nothing(): void {}

@@ -67,8 +67,12 @@ export class ReusingClient extends Client implements Lane {
 }
 
 function isHandler(handler: object): handler is RequestHandler {
-  const { onConnect, onError, onHeaders, onUpgrade } = handler as Partial<Record<string, unknown>>;
-  return [onConnect, onError, onHeaders ?? onUpgrade].every((method) => typeof method === "function");
+  const { onConnect, onError, onHeaders, onUpgrade } = handler as Partial<RequestHandler>;
+  return (
+    typeof onConnect === "function" &&
+    typeof onError === "function" &&
+    typeof (onHeaders ?? onUpgrade) === "function"
+  );
 }
 
 /** The way to one origin: makes connections and knows the present one. */

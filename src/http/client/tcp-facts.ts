@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { baseFd } from "../../guard/inner-socket.js";
 import { libcProblem } from "../../kernel/libc.js";
-import { readTcpInfo } from "../../kernel/tcp-info.js";
+import { peekTcpInfo } from "../../kernel/tcp-info.js";
 
 /** What the kernel knows about a connection that matters to whoever wants to use it again. */
 export interface TcpFacts {
@@ -16,7 +16,7 @@ export function tcpFacts(socket: Socket): TcpFacts | null {
   const fd = baseFd(socket);
   if (fd < 0 || libcProblem() !== null) return null;
   try {
-    const { rttUs, state } = readTcpInfo(fd);
+    const { rttUs, state } = peekTcpInfo(fd);
     return { roundTripMs: rttUs === 0 ? null : rttUs / 1_000, open: state === "ESTABLISHED" };
   } catch {
     return null;

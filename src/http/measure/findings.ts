@@ -50,7 +50,7 @@ export function findingsOf(measured: HttpMeasured): HttpFinding[] {
   if (look.whyNot !== null)
     add(
       "no-keep-alive",
-      `The server ${look.whyNot}. Every request costs a new connection, and TLS its handshake.`,
+      `The server ${look.whyNot}. Every request costs a new connection, and with TLS a handshake.`,
     );
   for (const problem of look.hint?.problems ?? [])
     add("malformed-keep-alive", `The Keep-Alive header says ${problem}; clients ignore it, or fail on it.`);

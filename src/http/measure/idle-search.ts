@@ -44,6 +44,8 @@ export interface IdleSearchOptions {
 const shortestMs = 250;
 /** Servers such as lighttpd look at their idle connections once a second: those that begin at different moments of it fare differently. */
 const tickMs = 1_000;
+/** Connections that fared so differently show such a tick, and more of them look for the shortest time. */
+const spreadMs = 250;
 /** A tenth of a second apart: near enough. */
 const mostWatchers = 10;
 /** So near to the server's closing a request may have met it, rather than a limit of its own. */
@@ -54,7 +56,8 @@ const mostRounds = 4;
 /**
  * Looks for the time after which a server ends, or no longer answers on, a connection that lies idle. The first round has watchers, which
  * wait to be closed, begun at different moments of a second, and connections that are spoken on after ever longer times. Where nobody was
- * closed but some were not answered, the next rounds divide what is left open.
+ * closed but some were not answered, the next rounds divide what is left open; where some were closed much sooner than others, a second
+ * round of watchers looks for the shortest time.
  *
  * Pure: it is told what became of each connection.
  *
@@ -98,16 +101,14 @@ export class IdleSearch {
     const { maxMs, lanes } = this.#options;
     if (this.#rounds++ === 0) {
       const watchers = Math.max(1, Math.min(mostWatchers, Math.floor(lanes / 2)));
-      const spread = (index: number): IdleTrial => ({
-        askedMs: maxMs,
-        delayMs: Math.round((index * tickMs) / watchers),
-      });
       const ages = climb(Math.min(shortestMs, maxMs), maxMs, lanes - watchers + 1, () => 50).slice(0, -1);
       const speakers = ages.map((askedMs) => ({ askedMs, delayMs: 0 }));
-      return [...speakers, ...Array.from({ length: watchers }, (_, index) => spread(index))];
+      return [...speakers, ...this.#watchers(watchers, 0)];
     }
     const { lowMs, highMs, by } = this.bracket;
-    if (highMs === null || by === "fin" || by === "rst" || this.#rounds > mostRounds) return [];
+    if (highMs === null || this.#rounds > mostRounds) return [];
+    if (by === "fin" || by === "rst")
+      return this.#rounds === 2 && highMs - lowMs > spreadMs ? this.#watchers(lanes, tickMs / lanes / 2) : [];
     if (highMs - lowMs <= this.#precisionAt(highMs)) return [];
     const wanted = Math.ceil((highMs - lowMs) / this.#precisionAt(highMs)) - 1;
     return between(lowMs, highMs, Math.max(1, Math.min(wanted, lanes))).map((askedMs) => ({
@@ -141,6 +142,14 @@ export class IdleSearch {
         return;
       default:
     }
+  }
+
+  /** At different moments of a server's tick. */
+  #watchers(count: number, offsetMs: number): IdleTrial[] {
+    return Array.from({ length: count }, (_, index) => ({
+      askedMs: this.#options.maxMs,
+      delayMs: Math.round(offsetMs + (index * tickMs) / count),
+    }));
   }
 
   #precisionAt(ms: number): number {

@@ -10,8 +10,8 @@ import { StreamDoor, type StreamDoorOptions } from "./stream-door.js";
 const sliceMs = 10;
 /** While the worker starts. */
 const againMs = 20;
-/** So long a listener waits for the worker; then Node begins to accept. */
-const mostStartMs = 2_000;
+/** So long `listen` waits for the worker, which a busy machine may start slowly; Node accepts meanwhile, and goes on to after it. */
+const mostStartMs = 10_000;
 
 /** Moves connections of quiet sessions into the lot, and has it accept at listeners. */
 export class Parking {

@@ -226,7 +226,7 @@ export class Porter {
 
   #watch(listener: number, nowMs: number): void {
     try {
-      this.#options.epoll.addShared(this.#slots.listeners[listener] ?? deaf, firstListener + listener, 0);
+      this.#options.epoll.addListener(this.#slots.listeners[listener] ?? deaf, firstListener + listener, 0);
       this.#watched[listener] = 1;
     } catch {
       this.#rest(nowMs);

@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { type Dispatcher, fetch, request } from "undici";
 import {
+  bodyFrom,
   createDispatcher,
   type DispatcherOptions,
   type KeepAliveDispatcher,
@@ -88,7 +89,7 @@ describe("a request whose reused connection the server had closed goes over a ne
     "a Buffer": Buffer.from("a body"),
     "a Uint8Array": new TextEncoder().encode("a body"),
     "a Blob": new Blob(["a ", "body"]),
-    "a function that makes a stream": () => Readable.from([Buffer.from("a "), Buffer.from("body")]),
+    "a stream that is made anew": bodyFrom(() => Readable.from([Buffer.from("a "), Buffer.from("body")])),
     "an async generator": (async function* () {
       yield "a ";
       yield "body";

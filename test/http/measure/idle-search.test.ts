@@ -42,10 +42,23 @@ describe("the search for an idle timeout", () => {
     const { search: one, rounds } = search(({ askedMs, delayMs }) =>
       askedMs < 3_000
         ? { kind: "answered", idleMs: askedMs }
-        : { kind: "ended", by: "fin", idleMs: 3_000 + delayMs / 2 },
+        : { kind: "ended", by: "fin", idleMs: 3_000 + delayMs / 5 },
     );
     assert.equal(rounds.length, 1);
-    assert.deepEqual(one.bracket, { lowMs: 3_000, highMs: 3_450, by: "fin", outlived: 0 });
+    assert.deepEqual(one.bracket, { lowMs: 3_000, highMs: 3_180, by: "fin", outlived: 0 });
+  });
+
+  it("looks twice for the shortest time of a server that looks at its clock once a second", () => {
+    const { search: one, rounds } = search(({ askedMs, delayMs }) =>
+      askedMs < 3_000
+        ? { kind: "answered", idleMs: askedMs }
+        : { kind: "ended", by: "fin", idleMs: 4_000 - ((delayMs + 30) % 1_000) },
+    );
+    assert.deepEqual(
+      rounds.map(({ length }) => length),
+      [20, 20],
+    );
+    assert.deepEqual(one.bracket, { lowMs: 3_045, highMs: 3_995, by: "fin", outlived: 0 });
   });
 
   for (const how of ["lost", "reset", "closed"] as const)

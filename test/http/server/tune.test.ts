@@ -153,7 +153,7 @@ async function endsWithin(server: Server, ms: number): Promise<boolean> {
   socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   await once(socket, "data");
   const ended = once(socket.resume(), "end").then(() => true);
-  const waited = new Promise<boolean>((resolve) => setTimeout(resolve, ms, false));
+  const waited = new Promise<boolean>((resolve) => void setTimeout(resolve, ms, false).unref());
   const result = await Promise.race([ended, waited]);
   socket.destroy();
   server.close();

@@ -4,7 +4,7 @@ import { mixedLoad, type MixedLoadResult } from "./mixed/mixed-load.js";
 
 // In full: node .build/test/server/parking/mixed/main.js both 10000 600
 const sessions = Number(process.env["SESSIONS"] ?? 500);
-const seconds = Number(process.env["SECONDS"] ?? 8);
+const seconds = Number(process.env["SECONDS"] ?? 5);
 const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 /** What a worker thread has of its own, for as long as it is there: an epoll set or two, and what rings it. */
 const workers = 32;

@@ -58,8 +58,9 @@ export function settleAccounts(
     if (broken > 0) problems.push(`session ${nonce}: ${broken} messages are not what was sent`);
     for (const verdict of said) verdicts[verdict] = (verdicts[verdict] ?? 0) + 1;
     if (nonce !== null && !isVictim(nonce)) continue;
-    // One that had said goodbye when its process was killed ended so.
-    if (!["expired", "bye"].includes(end ?? "") || !["closed", "reset"].includes(said.at(-1) ?? ""))
+    // One that had said goodbye, or been evicted as it wished, when its process was killed ended so.
+    const last = said.at(-1) ?? "";
+    if (!["expired", "bye"].includes(end ?? "") || !["closed", "reset", "evicted"].includes(last))
       problems.push(`killed session ${nonce}: ${said.join(", ")}, ended with ${end}`);
   }
   if (known.size < clients.length)
