@@ -150,8 +150,20 @@ export class Lot {
   #supply(): void {
     if (this.#listeners.every((fd) => fd < 0)) return;
     const least = this.#emptiest()?.parked ?? 0;
+    let stopped = false;
+    for (const shift of this.#shifts) {
+      if (!isReady(shift)) continue;
+      shift.supply(Math.max(0, supplied - (shift.parked - least)));
+      stopped ||= shift.vacant === 0;
+    }
+    if (stopped && this.#shifts.length > 1) this.#wakeOthers();
+  }
+
+  /** Who was to be accepted by a worker that has stopped is left to the others, which the kernel has not woken for it. */
+  #wakeOthers(): void {
     for (const shift of this.#shifts)
-      if (isReady(shift)) shift.supply(Math.max(0, supplied - (shift.parked - least)));
+      if (isReady(shift) && shift.vacant > 0)
+        for (const [listener, fd] of this.#listeners.entries()) if (fd >= 0) shift.lookAgain(listener);
   }
 
   #mayStart(): boolean {

@@ -67,7 +67,9 @@ export class Porter {
     this.#asked = false;
   }
 
+  /** Again for one that it accepts at already: what waits there is looked at anew. */
   listen(listener: number): void {
+    this.#unwatch(listener);
     this.#listens[listener] = 1;
   }
 
@@ -115,11 +117,16 @@ export class Porter {
       this.#resting = false;
       this.#keepReserve();
     }
+    // The kernel wakes one worker for each that comes; where that one could not take it, the others must not wait to be woken.
+    if (idle)
+      for (let listener = 0; listener < mostListeners; listener++)
+        if (this.#watched[listener] === 1) this.accept(listener, nowMs);
     const accepting = !this.#resting && this.#vacant.length > 0;
+    const stops = !accepting && this.#watched.includes(1);
     for (let listener = 0; listener < mostListeners; listener++)
       if (!accepting) this.#unwatch(listener);
       else if (this.#listens[listener] === 1 && this.#watched[listener] === 0) this.#watch(listener, nowMs);
-    const asks = this.#vacant.length < fewVacant && !this.#asked && this.#listens.includes(1);
+    const asks = stops || (this.#vacant.length < fewVacant && !this.#asked && this.#listens.includes(1));
     if (this.#arrivals.length === 0 && !asks) return;
     const waits = !idle && this.#arrivals.length < mostArrivals && ++this.#turns < mostTurns;
     if (waits && !asks) return;

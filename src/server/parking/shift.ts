@@ -211,6 +211,12 @@ export class Shift {
     this.#hold();
   }
 
+  /** Somebody may wait there of whom the kernel has told another worker. */
+  lookAgain(listener: number): void {
+    // One that has orders to read is awake, and looks by itself before it rests; there is room for so many and no more.
+    if (this.#slots.obeyed) this.#order(order.listen, listener);
+  }
+
   /** Not any more. Afterwards, at once where the worker has ended, the worker does not touch it. */
   async deafen(listener: number): Promise<void> {
     const { clock } = this.#options;
@@ -233,9 +239,14 @@ export class Shift {
     this.#slots.control[word.greetingElsewhere] = count;
   }
 
+  /** Slots that it has for newcomers. */
+  get vacant(): number {
+    return this.#granted - this.greeting;
+  }
+
   /** Gives the worker slots for those whom it accepts, up to so many, once half of them are used: seldom, and many at once. */
   supply(most: number): void {
-    let vacant = this.#granted - this.greeting;
+    let { vacant } = this;
     if (!this.ready || vacant > most / 2) return;
     for (; vacant < most; vacant++) {
       const slot = this.#takeSlot();

@@ -187,7 +187,7 @@ describe("a server whose lot accepts", { timeout: 60_000 }, () => {
   test("several workers share the sessions, and each answers", async () => {
     const [server, port] = await listening({ parking: { after: "10h", workers: 3 } });
     const clients: RawClient[] = [];
-    const many = 2_400;
+    const many = 1_800;
     // The first wait is shorter by the session's phase: on a slow machine one or two may have to be asked already.
     const few = 20;
     for (let n = 0; n < many; n += 100) {
