@@ -10,8 +10,8 @@ import { StreamDoor, type StreamDoorOptions } from "./stream-door.js";
 const sliceMs = 10;
 /** While the worker starts. */
 const againMs = 20;
-/** So long `listen` waits for the worker, which a busy machine may start slowly; Node accepts meanwhile, and goes on to after it. */
-const mostStartMs = 10_000;
+/** So long `listen` waits for the worker, which a busy machine may start slowly; from then on Node accepts until it is there. */
+const mostStartMs = 5_000;
 
 /** Moves connections of quiet sessions into the lot, and has it accept at listeners. */
 export class Parking {
