@@ -18,6 +18,8 @@ import { hand, order, orderOf, slotOf, type Slots, word } from "./slots.js";
 export const bellSlot = 0xffff_ffff;
 /** So often it counts a turn, whatever happens. */
 const longestWaitMs = 1_000;
+/** So much later deadlines may be looked at, for something else to wake the thread first: a wake-up costs as much as a beat. */
+const slackMs = 20;
 /** Deadlines looked at between two reads. */
 const batch = 1_000;
 /** With more ready than one turn takes, deadlines wait, for what proves a peer alive may lie unread; but not for ever. */
@@ -107,7 +109,7 @@ export class Attendant {
   #waitMs(): number {
     if (this.#porter.hasNews) return 0;
     const nowMs = this.#options.now();
-    const nextMs = Math.min(this.#lookMs - nowMs, this.#porter.waitMs(nowMs));
+    const nextMs = Math.min(this.#lookMs + slackMs - nowMs, this.#porter.waitMs(nowMs));
     return Math.min(longestWaitMs, Math.max(0, Math.ceil(nextMs)));
   }
 

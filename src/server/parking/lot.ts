@@ -144,26 +144,14 @@ export class Lot {
   }
 
   /**
-   * Slots for those who will be accepted. The kernel wakes the same worker first again and again: one that is ahead of the others is
-   * given so much less, until it has none left and the others accept.
+   * Slots for those who will be accepted. All workers are told of who waits, and the same one is quickest again and again: one that
+   * is ahead of the others is given so much less, until it has none left and the others accept. The emptiest always has some.
    */
   #supply(): void {
     if (this.#listeners.every((fd) => fd < 0)) return;
     const least = this.#emptiest()?.parked ?? 0;
-    let stopped = false;
-    for (const shift of this.#shifts) {
-      if (!isReady(shift)) continue;
-      shift.supply(Math.max(0, supplied - (shift.parked - least)));
-      stopped ||= shift.vacant === 0;
-    }
-    if (stopped && this.#shifts.length > 1) this.#wakeOthers();
-  }
-
-  /** Who was to be accepted by a worker that has stopped is left to the others, which the kernel has not woken for it. */
-  #wakeOthers(): void {
     for (const shift of this.#shifts)
-      if (isReady(shift) && shift.vacant > 0)
-        for (const [listener, fd] of this.#listeners.entries()) if (fd >= 0) shift.lookAgain(listener);
+      if (isReady(shift)) shift.supply(Math.max(0, supplied - (shift.parked - least)));
   }
 
   #mayStart(): boolean {
@@ -201,6 +189,8 @@ export class Lot {
   #ended(number: number): void {
     this.#shifts[number] = null;
     if (!this.#closed) this.#failures.push(this.#options.clock.monotonic());
+    // Another may be the emptiest now, and have been given none.
+    this.#supply();
     if (this.#shifts.some(isReady) || !this.#opened) return;
     this.#opened = false;
     this.#options.onShut?.();

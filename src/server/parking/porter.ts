@@ -67,9 +67,7 @@ export class Porter {
     this.#asked = false;
   }
 
-  /** Again for one that it accepts at already: what waits there is looked at anew. */
   listen(listener: number): void {
-    this.#unwatch(listener);
     this.#listens[listener] = 1;
   }
 
@@ -117,10 +115,6 @@ export class Porter {
       this.#resting = false;
       this.#keepReserve();
     }
-    // The kernel wakes one worker for each that comes; where that one could not take it, the others must not wait to be woken.
-    if (idle)
-      for (let listener = 0; listener < mostListeners; listener++)
-        if (this.#watched[listener] === 1) this.accept(listener, nowMs);
     const accepting = !this.#resting && this.#vacant.length > 0;
     const stops = !accepting && this.#watched.includes(1);
     for (let listener = 0; listener < mostListeners; listener++)

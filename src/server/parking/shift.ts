@@ -211,12 +211,6 @@ export class Shift {
     this.#hold();
   }
 
-  /** Somebody may wait there of whom the kernel has told another worker. */
-  lookAgain(listener: number): void {
-    // One that has orders to read is awake, and looks by itself before it rests; there is room for so many and no more.
-    if (this.#slots.obeyed) this.#order(order.listen, listener);
-  }
-
   /** Not any more. Afterwards, at once where the worker has ended, the worker does not touch it. */
   async deafen(listener: number): Promise<void> {
     const { clock } = this.#options;

@@ -116,11 +116,6 @@ export class Slots {
     Atomics.store(this.control, word.written, (written + 1) | 0);
   }
 
-  /** Every order has been read. */
-  get obeyed(): boolean {
-    return Atomics.load(this.control, word.read) === Atomics.load(this.control, word.written);
-  }
-
   /** By the attendant. @returns what `orderOf` and `slotOf` read, or -1. */
   next(): number {
     const read = Atomics.load(this.control, word.read);
