@@ -78,13 +78,9 @@ async function speed(rounds: number): Promise<unknown> {
   for (const { child } of made) child.kill();
   server.kill();
   const [undici, dispatcher, agentkeepalive, agent, again] = made;
-  const figures = ({ rates, cpuUs }: Measured): unknown => ({
-    perSecond: spreadOf(rates),
-    cpuUs: spreadOf(cpuUs),
-  });
   return {
     ...Object.fromEntries(
-      Object.keys(contenders).map((name, index) => [name, figures(made[index] as Measured)]),
+      Object.keys(contenders).map((name, index) => [name, figuresOf(made[index] as Measured)]),
     ),
     "createDispatcher / undici": ratios(dispatcher, undici),
     "undici again / undici": ratios(again, undici),
@@ -109,6 +105,10 @@ function askInRounds(name: string, origin: string): void {
 interface Measured {
   readonly rates: readonly number[];
   readonly cpuUs: readonly number[];
+}
+
+function figuresOf({ rates, cpuUs }: Measured): unknown {
+  return { perSecond: spreadOf(rates), cpuUs: spreadOf(cpuUs) };
 }
 
 /** Of rounds side by side: what the machine does meanwhile weighs on both. */
