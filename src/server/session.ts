@@ -407,7 +407,8 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
       ...this.#evidence({}),
       heartbeat: { missed: engine.unanswered, lastAnswerMs: silentMs },
       figures,
-      ...(figures === null ? { lastHeardMs: silentMs } : {}),
+      // The program was heard when the engine says, its host when the figures do.
+      lastHeardMs: figures === null ? silentMs : null,
       timer: "heartbeat",
       selfPausedMs: this.#pausedMs(),
     });
