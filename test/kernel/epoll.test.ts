@@ -46,7 +46,7 @@ describe("an epoll set", () => {
       assert.equal(count, expected);
       return Array.from({ length: count }, (_, n) => epoll.low(n));
     });
-    assert.deepEqual(seen.flat().toSorted(), [0, 1, 2]);
+    assert.deepEqual(new Set(seen.flat()), new Set([0, 1, 2]));
     for (const bell of bells) bell[Symbol.dispose]();
   });
 
