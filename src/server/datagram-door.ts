@@ -38,6 +38,7 @@ interface Client {
   pending: { readonly hello: Hello; readonly drawn: string } | null;
 }
 
+const noKey = new Uint8Array();
 /** Keys under which one session may come back at a time: each datagram of a stranger is held against all of them. */
 const mostExpected = 8;
 
@@ -80,7 +81,7 @@ export class DatagramDoor implements Due {
 
   /** A new key for a session that is greeted over a stream; none where no datagrams are taken. */
   keyFor(session: HostedSession): Uint8Array {
-    if (this.#socket === null) return new Uint8Array();
+    if (this.#socket === null) return noKey;
     const key = randomBytes(limits.key);
     this.#expect(session.id, this.#client(session.id, session, key, null, { address: "", port: 0 }));
     return key;

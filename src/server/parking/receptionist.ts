@@ -33,6 +33,8 @@ export interface ReceptionistOptions {
 export class Receptionist implements Reception {
   readonly #options: ReceptionistOptions;
   readonly #room = Buffer.alloc(roomBytes);
+  /** As much of it as was read last. */
+  #bytes = this.#room;
 
   constructor(options: ReceptionistOptions) {
     this.#options = options;
@@ -72,7 +74,9 @@ export class Receptionist implements Reception {
   #read(shift: Shift, slot: number): void {
     const length = receive(shift.fd(slot), this.#room);
     if (length > 0) {
-      const bytes = this.#room.subarray(0, length);
+      // New clients' hellos are of one length, mostly.
+      if (length !== this.#bytes.length) this.#bytes = this.#room.subarray(0, length);
+      const bytes = this.#bytes;
       const hello = wholeHello(bytes);
       if (hello === null) this.#options.connect(shift.release(slot), Buffer.from(bytes));
       else this.#greet(shift, slot, hello);
