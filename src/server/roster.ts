@@ -125,7 +125,7 @@ export class Roster {
     this.#ids = enlarged(this.#ids, Buffer.alloc(rows * limits.sessionId));
     this.#words = wordsOf(this.#ids);
     this.#index = new Int32Array(rows * 2);
-    for (const [row, session] of this.#sessions.entries()) if (session !== null) this.#note(row);
+    for (let row = 0; row < this.#sessions.length; row++) if (this.#sessions[row] !== null) this.#note(row);
   }
 }
 
