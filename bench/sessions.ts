@@ -3,8 +3,8 @@
 //   npx tsc -p tsconfig.test.json && node .build/bench/sessions.js [--json] [sessions] [processes] [seconds]
 //
 // Needs gcc. A process may open 20 000 files here as in many places, so there are several servers, each with clients of its own
-// (bench/heartbeat/load.c). Memory is what a server holds more than when it was empty, by session: once after everybody has connected and
-// garbage was collected, when V8 still has the room that so many new objects took, and at the end, when it has given that back unasked.
+// (bench/heartbeat/load.c). Memory is what a server holds more than when it was empty and at rest, by session: once right after
+// everybody has connected and garbage was collected, when V8 still has the room that so many new objects took, and once at rest again.
 import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -13,10 +13,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { clientBytes } from "./heartbeat/client-bytes.js";
 
 const beatEverySeconds = 30;
+/**
+ * V8 gives back the room for young objects when it collects after 5 s (kThroughputTimeFrameMs) in which few were made: what a program's
+ * start takes of it is gone by then, and would otherwise be counted as if sessions needed none.
+ */
+const restMs = 6_000;
 const numbers = process.argv.slice(2).filter((word) => word !== "--json");
 const [sessions = 60_000, processes = 4, seconds = 60] = numbers.map(Number);
 const each = Math.ceil(sessions / processes);
@@ -116,9 +122,13 @@ async function bench(folder: string, started: Program[]): Promise<Figures> {
     const port = await freePort();
     const server = begin(process.execPath, ["--expose-gc", program, String(port)]);
     await server.line();
-    await server.collect();
     servers.push([server, port]);
   }
+  const rest = async (): Promise<void> => {
+    await sleep(restMs);
+    await Promise.all(servers.map(([server]) => server.collect()));
+  };
+  await rest();
   const sum = (of: (server: Program) => number): number =>
     servers.reduce((total, [server]) => total + of(server), 0);
   const emptyBytes = sum((server) => server.residentBytes());
@@ -160,6 +170,7 @@ async function bench(folder: string, started: Program[]): Promise<Figures> {
     await Promise.all(clients.map((one) => one.ask(`listen ${Math.min(10, seconds)}`)));
     return 0;
   });
+  await rest();
   return {
     sessions: each * processes,
     processes,

@@ -11,6 +11,12 @@ export interface PeerAddress {
 /** struct sockaddr_in and sockaddr_in6: family, in the machine's order; port, in the network's; then they differ. */
 const layout = { family: 0, port: 2, ipv4: 4, ipv6: 8, scope: 24 } as const;
 
+/** Whether an address of either family was written there. */
+export function hasPeer(bytes: Buffer, offset: number): boolean {
+  const family = bytes.readUInt16LE(offset + layout.family);
+  return family === AF_INET || family === AF_INET6;
+}
+
 /**
  * Reads a struct sockaddr of IPv4 or IPv6.
  *

@@ -4,7 +4,7 @@ import type { TimerWheelOptions } from "../time/timer-wheel.js";
 
 /** Something that has a deadline now and then. */
 export interface Due {
-  /** Its number on the agenda. */
+  /** Its number on the agenda; -1: it is not on it. */
   place: number;
   due(nowMs: number): void;
 }
@@ -34,7 +34,7 @@ export class Agenda {
     return this.#clock.monotonic();
   }
 
-  /** Gives a thing a place, once. */
+  /** Gives a thing a place, where it has none. */
   enter(thing: Due): void {
     thing.place = this.#free.pop() ?? this.#entries.length;
     this.#entries[thing.place] = thing;
@@ -46,6 +46,7 @@ export class Agenda {
     this.#deadlines.delete(thing.place);
     this.#entries[thing.place] = null;
     this.#free.push(thing.place);
+    thing.place = -1;
   }
 
   set(thing: Due, atMs: number): void {

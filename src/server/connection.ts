@@ -7,14 +7,14 @@ import { type StreamListener, StreamWire } from "../heartbeat/session/stream-wir
 import { closeFd, duplicate } from "../kernel/socket-io.js";
 import type { Lot } from "./parking/lot.js";
 import type { Agenda, Due } from "./agenda.js";
-import type { HostedSession } from "./session.js";
+import type { ActiveSession } from "./active-session.js";
 
 /** What a connection needs of its server. */
 export interface ConnectionHost {
   readonly agenda: Agenda;
   readonly handshakeMs: number;
   /** The client said hello: it gets its session, or a goodbye. */
-  greeted(connection: Connection, hello: Hello): HostedSession | null;
+  greeted(connection: Connection, hello: Hello): ActiveSession | null;
   /** It did not, or not as it should. */
   refused(connection: Connection, problem: string): void;
   /** Its socket is gone. */
@@ -34,11 +34,11 @@ export class Connection implements StreamListener, DestroyListener, Due {
   readonly wire: StreamWire;
   readonly socket: Socket;
   readonly #host: ConnectionHost;
-  #session: HostedSession | null;
+  #session: ActiveSession | null;
   #leaving = false;
 
   /** @param session whose connection this is already, where it comes from the lot. */
-  constructor(socket: Socket, host: ConnectionHost, session: HostedSession | null = null) {
+  constructor(socket: Socket, host: ConnectionHost, session: ActiveSession | null = null) {
     this.socket = socket;
     this.#host = host;
     this.#session = session;

@@ -21,7 +21,6 @@ type Remote = { address: string; port: number };
 export interface DoorHost {
   readonly agenda: Agenda;
   readonly settings: ServerSettings;
-  session(id: string): HostedSession | undefined;
   problemOf(hello: Hello): [ByeReason, string] | null;
   refused(remote: Remote, problem: string): void;
   /** The id of the session that a hello is for, new or known, and our hello to it. */
@@ -39,6 +38,7 @@ interface Client {
   pending: { readonly hello: Hello; readonly drawn: string } | null;
 }
 
+const noKey = new Uint8Array();
 /** Keys under which one session may come back at a time: each datagram of a stranger is held against all of them. */
 const mostExpected = 8;
 
@@ -81,7 +81,7 @@ export class DatagramDoor implements Due {
 
   /** A new key for a session that is greeted over a stream; none where no datagrams are taken. */
   keyFor(session: HostedSession): Uint8Array {
-    if (this.#socket === null) return new Uint8Array();
+    if (this.#socket === null) return noKey;
     const key = randomBytes(limits.key);
     this.#expect(session.id, this.#client(session.id, session, key, null, { address: "", port: 0 }));
     return key;
@@ -123,7 +123,7 @@ export class DatagramDoor implements Due {
   #moved(client: Client, remote: Remote): void {
     if (client.remote.address === remote.address && client.remote.port === remote.port) return;
     client.remote = remote;
-    client.session?.movedTo(remote);
+    client.session?.active?.movedTo(remote);
   }
 
   /** The first datagram under a new key. */
@@ -136,7 +136,7 @@ export class DatagramDoor implements Due {
     const { pending } = client;
     client.pending = null;
     if (pending === null) {
-      client.session?.move(client.wire, remote);
+      client.session?.awake().move(client.wire, remote);
       return;
     }
     this.#answers.delete(pending.drawn);
@@ -200,10 +200,10 @@ export class DatagramDoor implements Due {
   ): Client {
     // The session is there by the time that a message is handed on.
     const listener: WireListener = {
-      onMessage: (message) => client.session?.onMessage(message),
-      onRead: () => client.session?.onRead(),
-      onDrain: () => client.session?.onDrain(),
-      onProtocolError: (problem) => client.session?.onProtocolError(problem),
+      onMessage: (message) => client.session?.active?.onMessage(message),
+      onRead: () => client.session?.active?.onRead(),
+      onDrain: () => client.session?.active?.onDrain(),
+      onProtocolError: (problem) => client.session?.active?.onProtocolError(problem),
     };
     const client: Client = {
       session,

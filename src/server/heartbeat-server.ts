@@ -16,11 +16,13 @@ import type { SessionJournal } from "../heartbeat/session/journal.js";
 import type { Wire } from "../heartbeat/session/wire.js";
 import { tell } from "../heartbeat/tell.js";
 import type { Verdict } from "../verdict/verdict.js";
+import type { ActiveSession } from "./active-session.js";
 import { Agenda } from "./agenda.js";
 import { Connection, type ConnectionHost, connectionOn } from "./connection.js";
 import { DatagramDoor, type DoorHost } from "./datagram-door.js";
-import type { SessionHost } from "./host.js";
+import type { SessionHost, Standstill } from "./host.js";
 import { type HeartbeatServerOptions, type ServerSettings, serverSettings } from "./options.js";
+import { isId, Roster } from "./roster.js";
 import { SessionIds } from "./session-ids.js";
 import { HostedSession, type Session, type SessionEnd } from "./session.js";
 import { Parking } from "./parking/parking.js";
@@ -96,7 +98,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   readonly #options: HeartbeatServerOptions;
   readonly #settings: ServerSettings;
   readonly #agenda: Agenda;
-  readonly #sessions = new Map<string, HostedSession>();
+  readonly #roster = new Roster();
   readonly #connections = new Set<Connection>();
   readonly #listeners = new Set<Server>();
   readonly #door: DatagramDoor;
@@ -108,6 +110,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   #answer: ((session: Session) => Uint8Array | string) | null = null;
   readonly #parking: Parking | null;
   #greetings = 0;
+  #standstill: Standstill | null = null;
   #udp = false;
   /** The sockets below TLS that has not been agreed on. */
   readonly #handshakes = new Set<Socket>();
@@ -135,11 +138,11 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
 
   /** Those whose client is here, and those whose client is away. */
   get sessions(): Iterable<Session> {
-    return this.#sessions.values();
+    return this.#roster.values();
   }
 
   get sessionCount(): number {
-    return this.#sessions.size;
+    return this.#roster.size;
   }
 
   /** Sessions whose connections are in the lot. */
@@ -151,7 +154,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   snapshot(): ServerSnapshot {
     const lot = this.#parking?.lot ?? null;
     return {
-      sessions: this.#sessions.size,
+      sessions: this.#roster.size,
       parked: lot?.parked ?? 0,
       parkedByWorker: lot?.byWorker ?? [],
       sockets: this.#connections.size,
@@ -162,14 +165,14 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
   }
 
   session(id: string): Session | undefined {
-    return this.#sessions.get(id);
+    return this.#roster.named(id);
   }
 
   /** What answers and beats to a session carry from now on: up to 64 KiB. null: nothing. */
   set payload(payload: ((session: Session) => Uint8Array | string) | null) {
     this.#answer = payload;
     // The lot answers without payload.
-    if (payload !== null) for (const session of this.#sessions.values()) session.recall();
+    if (payload !== null) for (const session of this.#roster.values()) session.recall();
   }
 
   /** Listens for TCP. @returns the address. @throws what `net.Server` gives, as `EADDRINUSE`. */
@@ -254,7 +257,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     if (this.#parking !== null) this.#parking.lot.greetingElsewhere = this.#greetings;
   }
 
-  #connect(socket: Socket, session: HostedSession | null, own = true): Connection {
+  #connect(socket: Socket, session: ActiveSession | null, own = true): Connection {
     const connection = new Connection(socket, this.#connectionHost, session);
     connection.parkable = own;
     this.#connections.add(connection);
@@ -285,7 +288,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     );
     this.#listening.abort();
     if (this.#parking !== null) closing.push(this.#parking.stop());
-    for (const session of this.#sessions.values()) session.shutDown();
+    for (const session of this.#roster.values()) session.awake().shutDown();
     for (const connection of this.#connections) if (connection.greeting) connection.socket.destroy();
     for (const socket of this.#handshakes) socket.destroy();
     await Promise.all(closing);
@@ -293,9 +296,9 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     await this.#door.close();
     // What is kept elsewhere is not over: nothing is written about it.
     const store = this.#options.store ?? null;
-    for (const session of this.#sessions.values())
-      if (store === null) session.end("server-closed");
-      else session.abandon();
+    for (const session of this.#roster.values())
+      if (store === null) session.awake().end("server-closed");
+      else session.awake().abandon();
     this.#agenda.close();
     if (store !== null) this.#kept(() => store.close());
   }
@@ -349,13 +352,18 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     const { secret, sessions } = store.load();
     const tokens = new Tokens(secret ?? undefined);
     if (secret === null) store.keepSecret(tokens.secret);
-    for (const kept of sessions) this.#sessions.set(kept.id, new HostedSession(this.#host, kept.id, kept));
+    for (const kept of sessions) {
+      if (!isId(kept.id) || this.#roster.named(kept.id) !== undefined)
+        throw new DeadpeerError("bad-option", `store: "${kept.id}" is no session's id, or is there twice`);
+      HostedSession.begin(this.#host, Buffer.from(kept.id, "hex"), kept);
+    }
     return tokens;
   }
 
   #stoodStill(lateMs: number): void {
     const { nowMs } = this.#agenda;
-    for (const session of this.#sessions.values()) session.stoodStill(nowMs, lateMs);
+    this.#standstill = { lateMs, wokeMs: nowMs };
+    for (const session of this.#roster.values()) session.active?.stoodStill(nowMs);
   }
 
   // The lot.
@@ -424,7 +432,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
    *
    * @param end the wire, in order, after a goodbye.
    */
-  #greet(wire: Wire, hello: Hello, end: () => void): HostedSession | null {
+  #greet(wire: Wire, hello: Hello, end: () => void): ActiveSession | null {
     const refuse = (reason: ByeReason, text: string): null => {
       wire.send({ type: "bye", reason, text });
       end();
@@ -435,18 +443,18 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       tell(this, "refused", textOf(wire.remote), problem[1]);
       return refuse(...problem);
     }
-    const bytes = Buffer.from(hello.session ?? this.#ids.draw());
-    const id = hexOf(bytes);
-    const known = this.#sessions.has(id);
+    const id = hello.session ?? this.#ids.draw();
+    const known = hello.session !== null;
     const session = this.#arrive(id, { wire, hello, remote: null });
     if (!(session instanceof HostedSession)) {
       tell(this, "refused", textOf(wire.remote), session[1]);
       return refuse(...session);
     }
-    wire.send(this.#hello(bytes, session.received, this.#door.keyFor(session)));
+    const active = session.awake();
+    wire.send(this.#hello(id, active.received, this.#door.keyFor(session)));
     tell(this, known ? "resumed" : "session", session);
-    session.go(hello.received);
-    return session;
+    active.go(hello.received);
+    return active;
   }
 
   /**
@@ -455,19 +463,18 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
    * @returns the session; or why it cannot be.
    */
   #arrive(
-    id: string,
+    id: Uint8Array,
     { wire, hello, remote }: { wire: Wire; hello: Hello; remote: { address: string; port: number } | null },
   ): HostedSession | [ByeReason, string] {
-    const known = this.#sessions.get(id);
+    const known = this.#roster.find(id);
     // Over datagrams some time has passed since its hello.
     const problem = known === undefined ? this.#problemOf(hello) : null;
     if (problem !== null) return problem;
     try {
-      const session = known ?? new HostedSession(this.#host, id, null);
-      const offence = session.come(wire, hello, remote);
-      if (offence !== null) return [offence.by === "peer" ? "protocol-error" : "evicted", offence.text];
-      this.#sessions.set(id, session);
-      return session;
+      const session = known ?? HostedSession.begin(this.#host, id, null);
+      const offence = session.awake().come(wire, hello, remote);
+      if (offence === null) return session;
+      return [offence.by === "peer" ? "protocol-error" : "evicted", offence.text];
     } catch (error) {
       return ["evicted", unkept(error).text];
     }
@@ -484,15 +491,15 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     if (hello.session === null && hello.received > 0)
       return ["protocol-error", "a new session in which something was received"];
     if (hello.session === null)
-      return this.#sessions.size >= maxSessions
+      return this.#roster.size >= maxSessions
         ? ["evicted", `${maxSessions} sessions are here already`]
         : null;
     const known =
-      this.#sessions.has(hexOf(hello.session)) && this.#tokens.belongs(hello.token, hello.session);
+      this.#roster.find(hello.session) !== undefined && this.#tokens.belongs(hello.token, hello.session);
     return known ? null : ["unknown-session", "no such session, or not yours"];
   }
 
-  #hello(id: Buffer, received: number, key: Uint8Array): Hello {
+  #hello(id: Uint8Array, received: number, key: Uint8Array): Hello {
     return {
       type: "hello",
       version: protocolVersion,
@@ -510,23 +517,23 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     return {
       agenda: this.#agenda,
       settings: this.#settings,
-      session: (id) => this.#sessions.get(id),
       problemOf: (hello) => this.#problemOf(hello),
       refused: (remote, problem) => tell(this, "refused", endpoint(remote), problem),
       hello: (hello, key) => {
         const id = Buffer.from(hello.session ?? this.#ids.draw());
-        const received = this.#sessions.get(id.toString("hex"))?.received ?? 0;
+        const received = this.#roster.find(id)?.received ?? 0;
         return { id: id.toString("hex"), answer: this.#hello(id, received, key) };
       },
       arrived: (id, wire, hello, remote) => {
-        const known = this.#sessions.has(id);
-        const session = this.#arrive(id, { wire, hello, remote });
+        const bytes = Buffer.from(id, "hex");
+        const known = this.#roster.find(bytes) !== undefined;
+        const session = this.#arrive(bytes, { wire, hello, remote });
         if (!(session instanceof HostedSession)) {
           tell(this, "refused", endpoint(remote), session[1]);
           return session;
         }
         tell(this, known ? "resumed" : "session", session);
-        session.go(hello.received);
+        session.awake().go(hello.received);
         return session;
       },
     };
@@ -538,6 +545,8 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     return {
       settings: this.#settings,
       agenda: this.#agenda,
+      roster: this.#roster,
+      standstill: () => this.#standstill,
       journalled: this.#options.store !== undefined,
       plainAnswers: () => this.#answer === null,
       journal: (id): SessionJournal | null => this.#options.store?.journal(id) ?? null,
@@ -572,7 +581,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
       resumed: (session) => tell(this, "resumed", session),
       offline: (session, verdict) => tell(this, "offline", session, verdict),
       ended: (session, why, text) => {
-        this.#sessions.delete(session.id);
+        this.#roster.leave(session.row);
         this.#door.forget(session);
         this.#kept(() => this.#options.store?.journal(session.id).ended());
         tell(this, "end", session, why, text);
@@ -614,10 +623,6 @@ const streamOptions = { noDelay: true, allowHalfOpen: false } as const;
 
 function socketOn(fd: number): Socket {
   return new Socket({ fd, allowHalfOpen: false });
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 }
 
 function addressOf({ remoteAddress, remotePort = 0 }: Partial<Socket>): string {

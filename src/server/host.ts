@@ -7,21 +7,31 @@ import type { Verdict } from "../verdict/verdict.js";
 import type { Agenda } from "./agenda.js";
 import type { ServerSettings } from "./options.js";
 import type { Place } from "./parking/lot.js";
+import type { ActiveSession } from "./active-session.js";
+import type { Roster } from "./roster.js";
 import type { HostedSession, SessionEnd } from "./session.js";
+
+export interface Standstill {
+  readonly lateMs: number;
+  readonly wokeMs: number;
+}
 
 /** What a session needs of its server. */
 export interface SessionHost {
   readonly settings: ServerSettings;
   readonly agenda: Agenda;
+  readonly roster: Roster;
   /** Whether sessions are kept over the end of the process. */
   readonly journalled: boolean;
   journal(id: string): SessionJournal | null;
   /** The settings for a client that sends something so often; the same object for all such. */
   beatsFor(sendEveryMs: number): BeatSettings;
+  /** When this side last came back from a standstill, and how long that was. */
+  standstill(): Standstill | null;
   /** Ends a wire in order, after `last` was sent, and for good after a while. */
   linger(wire: Wire, last?: () => void): void;
   /** Takes a connection back from the lot. */
-  unpark(fd: number, session: HostedSession): StreamWire;
+  unpark(fd: number, session: ActiveSession): StreamWire;
   /** Ends a parked connection in order, after this. */
   farewell(place: Place, last: Bye): void;
   /** The application has nothing to say with answers. */

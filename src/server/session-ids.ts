@@ -7,15 +7,17 @@ const drawn = 256;
 /** New ids of sessions, which nobody can guess. */
 export class SessionIds {
   readonly #pool = Buffer.alloc(drawn * limits.sessionId);
+  readonly #id = Buffer.alloc(limits.sessionId);
   #next = drawn;
 
-  /** @returns a part of the pool: good until as many more were drawn. */
+  /** @returns an id that is good until the next one is drawn. */
   draw(): Buffer {
     if (this.#next === drawn) {
       randomFillSync(this.#pool);
       this.#next = 0;
     }
     const start = this.#next++ * limits.sessionId;
-    return this.#pool.subarray(start, start + limits.sessionId);
+    this.#pool.copy(this.#id, 0, start, start + limits.sessionId);
+    return this.#id;
   }
 }

@@ -1,4 +1,5 @@
 import * as crypto from "node:crypto";
+import { limits } from "../heartbeat/protocol/message.js";
 
 const { createHmac, randomBytes, timingSafeEqual } = crypto;
 
@@ -7,7 +8,7 @@ const purpose = Buffer.from("deadpeer session token");
 const block = 64;
 /** The shorter way to a hash; Node has it since 20.12. */
 const hash = (crypto as Partial<typeof crypto>).hash as
-  | ((algorithm: string, data: Uint8Array, encoding: "buffer") => Buffer)
+  | ((algorithm: string, data: Uint8Array, encoding: "latin1") => string)
   | undefined;
 
 /**
@@ -27,6 +28,7 @@ export class Tokens {
         : quickMac(secret, hash);
   }
 
+  /** @param id of 16 bytes. */
   of(id: Uint8Array): Buffer {
     return this.#mac(id);
   }
@@ -38,16 +40,21 @@ export class Tokens {
   }
 }
 
-/** HMAC (RFC 2104) without an object for each, which every new session would pay for: half the time, and nothing to collect. */
+/**
+ * HMAC (RFC 2104) without an object for each, which every new session would pay for: a third of the time. The hashes go by text of
+ * one byte a character, for a Buffer of such a small one costs as much as the hash itself.
+ */
 function quickMac(secret: Uint8Array, sha256: NonNullable<typeof hash>): (id: Uint8Array) => Buffer {
-  const inner = Buffer.alloc(block, 0x36);
+  const inner = Buffer.alloc(block + purpose.length + limits.sessionId, 0x36);
+  inner.set(purpose, block);
   const outer = Buffer.alloc(block + 32, 0x5c);
   for (const [at, byte] of secret.entries()) {
     inner[at] = byte ^ 0x36;
     outer[at] = byte ^ 0x5c;
   }
   return (id) => {
-    outer.set(sha256("sha256", Buffer.concat([inner, purpose, id]), "buffer"), block);
-    return sha256("sha256", outer, "buffer");
+    inner.set(id, block + purpose.length);
+    outer.write(sha256("sha256", inner, "latin1"), block, "latin1");
+    return Buffer.from(sha256("sha256", outer, "latin1"), "latin1");
   };
 }

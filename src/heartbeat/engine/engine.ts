@@ -50,19 +50,31 @@ export class HeartbeatEngine {
   #heardMs: number;
   #sentMs: number;
   /** When the last beat was sent; none has been. */
-  #beatMs = Number.NEGATIVE_INFINITY;
+  #beatMs: number;
   /** When the peer was last asked; its time to answer runs from here. */
   #askedMs = 0;
   #unanswered = 0;
   /** When this side last came back from a standstill. */
   #wokeMs = Number.NEGATIVE_INFINITY;
 
-  /** @param phase from 0 to 1, different from session to session; the first beat comes at any time of its wait, by the phase. */
-  constructor(settings: BeatSettings, { nowMs, phase }: { nowMs: number; phase: number }) {
+  /**
+   * @param nowMs when the peer was last heard.
+   * @param phase from 0 to 1, different from session to session; the first beat comes at any time of its wait, by the phase.
+   * @param beatMs when it was last sent a beat, which it has answered, where another engine saw to it before.
+   */
+  constructor(
+    settings: BeatSettings,
+    {
+      nowMs,
+      phase,
+      beatMs = Number.NEGATIVE_INFINITY,
+    }: { nowMs: number; phase: number; beatMs?: number | undefined },
+  ) {
     this.#settings = settings;
     this.#phase = phase;
     this.#heardMs = nowMs;
     this.#sentMs = nowMs;
+    this.#beatMs = beatMs;
   }
 
   get state(): BeatState {
@@ -81,6 +93,11 @@ export class HeartbeatEngine {
   /** When anything last arrived from the peer; the beginning, if nothing ever has. */
   get heardMs(): number {
     return this.#heardMs;
+  }
+
+  /** When the peer was last sent a beat; minus infinity, if it never was. */
+  get beatMs(): number {
+    return this.#beatMs;
   }
 
   /** Other settings from now on, as when an interval was learned or the peer announced its own. What has been asked stays asked. */

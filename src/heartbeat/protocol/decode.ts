@@ -1,6 +1,9 @@
 import { DeadpeerError } from "../../errors.js";
 import { magic } from "./encode.js";
-import { byeReasons, limits, type Message, messageTypes } from "./message.js";
+import { byeReasons, type Hello, limits, type Message, messageTypes } from "./message.js";
+
+const magicNumber = magic.readUInt32BE();
+const nothing = Buffer.alloc(0);
 
 /**
  * What a message's type and body say. A type that this version does not know is nothing to complain about.
@@ -12,7 +15,7 @@ export function decode(type: number, body: Buffer): Message | null {
   const fields = new Fields(body);
   switch (type) {
     case messageTypes.hello:
-      return decodeHello(fields);
+      return helloOf(fields);
     case messageTypes.beat:
     case messageTypes.answer:
       return {
@@ -38,33 +41,40 @@ export function decode(type: number, body: Buffer): Message | null {
   }
 }
 
+/** @param start where in `bytes` the body begins. See `decode`. */
+export function decodeHello(bytes: Buffer, start: number): Hello {
+  return helloOf(new Fields(bytes, start));
+}
+
 /** Later versions may add fields at the end, which are passed over. */
-function decodeHello(fields: Fields): Message {
-  if (!fields.bytes(magic.length).equals(magic)) throw malformed("it does not begin with DPHB");
-  const hello = {
-    type: "hello" as const,
-    version: fields.uint8(),
-    sendEveryMs: fields.uint32(),
-    deadlineMs: fields.uint32(),
-    maxPayload: fields.uint32(),
-    received: fields.sequence(),
-  };
-  const session = fields.short(limits.sessionId);
-  if (session.length !== 0 && session.length !== limits.sessionId)
+function helloOf(fields: Fields): Hello {
+  if (fields.uint32() !== magicNumber) throw malformed("it does not begin with DPHB");
+  const version = fields.uint8();
+  const sendEveryMs = fields.uint32();
+  const deadlineMs = fields.uint32();
+  const maxPayload = fields.uint32();
+  const received = fields.sequence();
+  const id = fields.short(limits.sessionId);
+  const session = id.length === 0 ? null : id;
+  if (session !== null && session.length !== limits.sessionId)
     throw malformed(`a session's id of ${session.length} bytes`);
   const token = fields.short(limits.token);
   const key = fields.short(limits.key);
   if (key.length !== 0 && key.length !== limits.key) throw malformed(`a key of ${key.length} bytes`);
-  return { ...hello, session: session.length === 0 ? null : session, token, key };
+  // As one literal: a copy with more fields costs as much as all the rest.
+  return { type: "hello", version, sendEveryMs, deadlineMs, maxPayload, received, session, token, key };
 }
 
 /** Reads one field after the other, and never past the end. */
 class Fields {
   readonly #body: Buffer;
-  #offset = 0;
+  readonly #start: number;
+  #offset: number;
 
-  constructor(body: Buffer) {
+  constructor(body: Buffer, start = 0) {
     this.#body = body;
+    this.#start = start;
+    this.#offset = start;
   }
 
   uint8(): number {
@@ -96,6 +106,7 @@ class Fields {
   }
 
   bytes(length: number): Buffer {
+    if (length === 0) return nothing;
     const start = this.#claim(length);
     return this.#body.subarray(start, start + length);
   }
@@ -104,7 +115,8 @@ class Fields {
   #claim(length: number): number {
     const start = this.#offset;
     const end = start + length;
-    if (end > this.#body.length) throw malformed(`${this.#body.length} bytes where ${end} are needed`);
+    if (end > this.#body.length)
+      throw malformed(`${this.#body.length - this.#start} bytes where ${end - this.#start} are needed`);
     this.#offset = end;
     return start;
   }

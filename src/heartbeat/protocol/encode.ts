@@ -4,6 +4,7 @@ import { byeReasons, type Hello, limits, type Message, messageTypes } from "./me
 export const magic = Buffer.from("DPHB", "latin1");
 
 export const headerLength = 4;
+const nothing = new Uint8Array();
 /** type, number, interval, received */
 const beatFields = 4 + 4 + 8;
 /** magic, version, interval, deadline, longest payload, received */
@@ -66,9 +67,8 @@ function encodeHello({
   check(session === null || session.length === limits.sessionId, "a session's id has 16 bytes");
   check(token.length <= limits.token, `a token has ${limits.token} bytes at most`);
   check(key.length === 0 || key.length === limits.key, `a key has ${limits.key} bytes`);
-  const shorts = [session, token, key];
-  const length = shorts.reduce((sum, bytes) => sum + 1 + (bytes?.length ?? 0), helloFields);
-  const frame = frameOf("hello", length);
+  const id = session ?? nothing;
+  const frame = frameOf("hello", helloFields + 3 + id.length + token.length + key.length);
   frame.set(magic, 4);
   frame.writeUInt8(version, 8);
   frame.writeUInt32BE(sendEveryMs, 9);
@@ -76,13 +76,17 @@ function encodeHello({
   frame.writeUInt32BE(maxPayload, 17);
   writeSequence(frame, received, 21);
   let at = headerLength + helloFields;
-  // Bytes with their number before them.
-  for (const bytes of shorts) {
-    frame.writeUInt8(bytes?.length ?? 0, at);
-    if (bytes !== null) frame.set(bytes, at + 1);
-    at += 1 + (bytes?.length ?? 0);
-  }
+  at = writeShort(frame, id, at);
+  at = writeShort(frame, token, at);
+  writeShort(frame, key, at);
   return frame;
+}
+
+/** Bytes with their number before them. @returns where the next field begins. */
+function writeShort(frame: Buffer, bytes: Uint8Array, at: number): number {
+  frame.writeUInt8(bytes.length, at);
+  if (bytes.length > 0) frame.set(bytes, at + 1);
+  return at + 1 + bytes.length;
 }
 
 function frameOf(type: Message["type"], length: number): Buffer {

@@ -1,5 +1,5 @@
 import { DeadpeerError } from "../../errors.js";
-import { decode } from "./decode.js";
+import { decodeHello } from "./decode.js";
 import { headerLength, magic } from "./encode.js";
 import { type Hello, messageTypes } from "./message.js";
 
@@ -13,7 +13,7 @@ export function wholeHello(chunk: Buffer): Hello | null {
   if (chunk.length < headerLength + magic.length || chunk[0] !== messageTypes.hello) return null;
   if (chunk.readUIntBE(1, 3) !== chunk.length - headerLength) return null;
   try {
-    return decode(messageTypes.hello, chunk.subarray(headerLength)) as Hello;
+    return decodeHello(chunk, headerLength);
   } catch (error) {
     if (error instanceof DeadpeerError) return null;
     throw error;

@@ -18,7 +18,7 @@ export class BareWire implements Wire {
   readonly crowded = false;
   readonly #shift: Shift;
   readonly #slot: number;
-  #unsent: Buffer[] = [];
+  #unsent: Buffer[] | null = null;
   #state: "open" | "ended" | "destroyed" = "open";
 
   constructor(shift: Shift, slot: number) {
@@ -37,7 +37,7 @@ export class BareWire implements Wire {
 
   /** What the kernel has not taken; null: it has taken everything. */
   get unsent(): Buffer | null {
-    return this.#unsent.length === 0 ? null : Buffer.concat(this.#unsent);
+    return this.#unsent === null ? null : Buffer.concat(this.#unsent);
   }
 
   send(message: Message): boolean {
@@ -45,8 +45,8 @@ export class BareWire implements Wire {
     const bytes = encode(message);
     // An error comes again, to whoever reads or writes next.
     const taken =
-      this.#unsent.length > 0 ? 0 : Math.max(0, transmit(this.#shift.fd(this.#slot), bytes, bytes.length));
-    if (taken < bytes.length) this.#unsent.push(bytes.subarray(taken));
+      this.#unsent === null ? Math.max(0, transmit(this.#shift.fd(this.#slot), bytes, bytes.length)) : 0;
+    if (taken < bytes.length) (this.#unsent ??= []).push(bytes.subarray(taken));
     return true;
   }
 

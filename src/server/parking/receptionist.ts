@@ -4,7 +4,7 @@ import { wholeHello } from "../../heartbeat/protocol/whole-hello.js";
 import type { PeerAddress } from "../../kernel/peer-address.js";
 import { switchProbesOff } from "../../kernel/socket-options.js";
 import { closeFd, receive } from "../../kernel/socket-io.js";
-import type { HostedSession } from "../session.js";
+import type { ActiveSession } from "../active-session.js";
 import { BareWire } from "./bare-wire.js";
 import type { ArrivalKind } from "./handback.js";
 import type { Reception, Shift } from "./shift.js";
@@ -16,12 +16,12 @@ export interface ReceptionistOptions {
   readonly handshakeMs: number;
   readonly mostGreeting: number;
   /** Answers a hello. @returns null: the client was told to go. */
-  readonly greet: (wire: BareWire, hello: Hello) => HostedSession | null;
+  readonly greet: (wire: BareWire, hello: Hello) => ActiveSession | null;
   readonly refused: (remote: PeerAddress | null, problem: string) => void;
   /** Something else than a hello has come, these bytes, or nothing yet: Node is to see to it. */
   readonly connect: (fd: number, bytes: Buffer | null) => void;
   /** The session needs a socket at once, and `unsent` goes first. */
-  readonly resume: (fd: number, session: HostedSession, unsent: Buffer | null) => void;
+  readonly resume: (fd: number, session: ActiveSession, unsent: Buffer | null) => void;
   /** The connection is to end in order, after this. */
   readonly farewell: (fd: number, unsent: Buffer | null) => void;
 }
@@ -33,6 +33,8 @@ export interface ReceptionistOptions {
 export class Receptionist implements Reception {
   readonly #options: ReceptionistOptions;
   readonly #room = Buffer.alloc(roomBytes);
+  /** As much of it as was read last. */
+  #bytes = this.#room;
 
   constructor(options: ReceptionistOptions) {
     this.#options = options;
@@ -72,7 +74,9 @@ export class Receptionist implements Reception {
   #read(shift: Shift, slot: number): void {
     const length = receive(shift.fd(slot), this.#room);
     if (length > 0) {
-      const bytes = this.#room.subarray(0, length);
+      // New clients' hellos are of one length, mostly.
+      if (length !== this.#bytes.length) this.#bytes = this.#room.subarray(0, length);
+      const bytes = this.#bytes;
       const hello = wholeHello(bytes);
       if (hello === null) this.#options.connect(shift.release(slot), Buffer.from(bytes));
       else this.#greet(shift, slot, hello);
@@ -88,7 +92,7 @@ export class Receptionist implements Reception {
     const wire = new BareWire(shift, slot);
     // As a session does with its socket: who will be heard need not be probed.
     if (hello.sendEveryMs > 0) switchProbesOff(shift.fd(slot));
-    let session: HostedSession | null = null;
+    let session: ActiveSession | null = null;
     try {
       session = this.#options.greet(wire, hello);
     } finally {
@@ -100,7 +104,7 @@ export class Receptionist implements Reception {
     }
   }
 
-  #letGo(fd: number, session: HostedSession | null, state: BareWire["state"], unsent: Buffer | null): void {
+  #letGo(fd: number, session: ActiveSession | null, state: BareWire["state"], unsent: Buffer | null): void {
     if (state === "ended") this.#options.farewell(fd, unsent);
     else if (state === "open" && session !== null) this.#options.resume(fd, session, unsent);
     else closeFd(fd);

@@ -1,7 +1,7 @@
 import { createEpoll, Epoll } from "../../kernel/epoll.js";
 import { peerBytes } from "../../kernel/accept.js";
 import type { OwnedFd } from "../../kernel/fd.js";
-import { type PeerAddress, peerAddress } from "../../kernel/peer-address.js";
+import { hasPeer, type PeerAddress, peerAddress } from "../../kernel/peer-address.js";
 import { socketCookie } from "../../kernel/socket-cookie.js";
 import { aheadOfMachineMs } from "../../kernel/clock.js";
 import { closeFd } from "../../kernel/socket-io.js";
@@ -236,6 +236,21 @@ export class Shift {
   /** Somebody else is told from now on. */
   replace(slot: number, tenant: Tenant): void {
     this.#tenants[slot] = tenant;
+  }
+
+  /** Whether `remote` will say. */
+  knowsRemote(slot: number): boolean {
+    return hasPeer(this.#slots.peers, slot * peerBytes);
+  }
+
+  /** What was agreed on for a parked session. */
+  terms(slot: number): Pick<Terms, "sendEveryMs" | "received" | "acknowledged"> {
+    const { sendEveryMs, received, acknowledged } = this.#slots;
+    return {
+      sendEveryMs: sendEveryMs[slot] ?? 0,
+      received: received[slot] ?? 0,
+      acknowledged: acknowledged[slot] ?? 0,
+    };
   }
 
   /** When the peer of a parked session was last heard. */
