@@ -148,11 +148,12 @@ export class AgentReuse implements Resender {
     const connection = this.#connections.get(socket);
     if (socket.destroyed || !socket.writable) return false;
     if (connection === undefined) return true;
-    if (connection.expired) {
+    const idleMs = connection.idleMs();
+    if (connection.expired(idleMs)) {
       this.count.expired += 1;
       return false;
     }
-    return !connection.endedUnread;
+    return !connection.endedUnread(idleMs);
   }
 }
 

@@ -23,6 +23,8 @@ export interface RequestHandler {
 export interface Lane {
   /** null before it has connected. */
   readonly connection: Connection | null;
+  /** A request is being dispatched that found the connection so lately used that it must still stand. */
+  readonly justUsed: boolean;
   /** Sends a request again, as the first thing on the connection that it makes next. */
   repeat(options: Dispatcher.DispatchOptions, attempt: Attempt): void;
 }
@@ -73,8 +75,13 @@ export class Attempt implements RequestHandler {
 
   onConnect(abort: (reason?: Error) => void, context?: unknown): void {
     if (this.#finished) return abort();
-    const { connection } = this.#lane;
-    if (connection?.reused === true && this.#body.repeatable && connection.endedUnread) {
+    const { connection, justUsed } = this.#lane;
+    if (
+      connection?.reused === true &&
+      !justUsed &&
+      this.#body.repeatable &&
+      connection.endedUnread(connection.idleMs())
+    ) {
       this.#unsent = true;
       return abort();
     }

@@ -4,8 +4,8 @@ import { parseKeepAlive } from "../keep-alive-header.js";
 import type { Origin } from "./origin.js";
 import { tcpFacts } from "./tcp-facts.js";
 
-/** Below this the kernel is not asked whether an idle connection still stands: Node itself has just read from it. */
-const justUsedMs = 20;
+/** Idle for less than this, a connection stands: Node itself has just read from it, and the kernel need not be asked. */
+export const justUsedMs = 20;
 
 /** One connection, as far as it matters for using it again. */
 export class Connection {
@@ -19,14 +19,17 @@ export class Connection {
   #served = 0;
   #keepAlive = "";
   #hintMs: number | null = null;
-  #idleSinceMonotonic = 0;
-  #idleSinceWall = 0;
+  /** On the monotonic clock. */
+  #idleSince = 0;
+  /** By how much the wall clock was ahead of the monotonic one when the connection was last looked at. */
+  #wallAheadMs: number;
 
   constructor(socket: Socket, origin: Origin, clock: Clock) {
     this.socket = socket;
     this.origin = origin;
     this.multiplexed = (socket as { readonly alpnProtocol?: unknown }).alpnProtocol === "h2";
     this.#clock = clock;
+    this.#wallAheadMs = clock.now() - clock.monotonic();
   }
 
   /** It has answered a request before. */
@@ -64,9 +67,7 @@ export class Connection {
     this.#active -= 1;
     if (!answered) return;
     this.#served += 1;
-    if (this.#active > 0) return;
-    this.#idleSinceMonotonic = this.#clock.monotonic();
-    this.#idleSinceWall = this.#clock.now();
+    if (this.#active === 0) this.#idleSince = this.#clock.monotonic();
   }
 
   /** How long it may lie idle after its last answer. */
@@ -74,31 +75,41 @@ export class Connection {
     return this.origin.idleBudgetMs(this.#hintMs);
   }
 
-  /** Since its last answer. */
-  get idleMs(): number {
-    // A machine that was suspended sees it on the wall clock only, and the server has not waited meanwhile.
-    return Math.max(
-      this.#clock.monotonic() - this.#idleSinceMonotonic,
-      this.#clock.now() - this.#idleSinceWall,
-    );
+  /**
+   * For how long it has been idle at this moment; 0 while a request is on it, and before the first one.
+   *
+   * A machine that was suspended sees that on the wall clock only, and the server has not waited meanwhile: what the wall clock has
+   * gained since somebody asked before counts as idle. So it is read once for each request, and not at the end of each as well.
+   */
+  idleMs(): number {
+    if (this.#active > 0 || this.#served === 0) return 0;
+    const monotonic = this.#clock.monotonic();
+    const wallAheadMs = this.#clock.now() - monotonic;
+    if (wallAheadMs > this.#wallAheadMs) this.#idleSince -= wallAheadMs - this.#wallAheadMs;
+    this.#wallAheadMs = wallAheadMs;
+    return monotonic - this.#idleSince;
   }
 
-  /** The peer's FIN or RST has arrived, and Node has not got round to reading it. */
-  get endedUnread(): boolean {
+  /**
+   * Whether the peer's FIN or RST has arrived, and Node has not got round to reading it.
+   *
+   * @param idleMs as it has just been read.
+   */
+  endedUnread(idleMs: number): boolean {
     return (
-      this.#active === 0 &&
-      !this.multiplexed &&
-      this.#clock.monotonic() - this.#idleSinceMonotonic >= justUsedMs &&
-      tcpFacts(this.socket)?.open === false
+      this.#active === 0 && !this.multiplexed && idleMs >= justUsedMs && tcpFacts(this.socket)?.open === false
     );
   }
 
-  /** Whether it lies idle for longer than its server, as far as known, keeps it. */
-  get expired(): boolean {
+  /**
+   * Whether it lies idle for longer than its server, as far as known, keeps it.
+   *
+   * @param idleMs as it has just been read.
+   */
+  expired(idleMs: number): boolean {
     if (this.#active > 0 || this.#served === 0) return false;
     // Over HTTP/2 a server says goodbye (GOAWAY) and names the requests that it has not seen. There is no hint, and no need to guess.
     if (this.multiplexed && this.origin.measuredMs === null) return false;
-    const { idleMs } = this;
     const budgetMs = this.budgetMs;
     if (idleMs >= budgetMs) return true;
     if (idleMs < budgetMs / 2) return false;

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { type buildConnector, Client, type Dispatcher } from "undici";
 import { Attempt, type Lane, type RequestHandler } from "./attempt.js";
 import { connected, timeConnect } from "./connected.js";
-import { Connection } from "./connection.js";
+import { Connection, justUsedMs } from "./connection.js";
 import type { ReuseCount } from "./figures.js";
 import type { KeepAliveSettings } from "./options.js";
 import type { Origin } from "./origin.js";
@@ -22,6 +22,7 @@ export type ClientOptions = Client.Options & { readonly connect: buildConnector.
 export class ReusingClient extends Client implements Lane {
   readonly #shared: Shared;
   readonly #line: Line;
+  #justUsed = false;
 
   constructor(origin: Origin, options: ClientOptions, shared: Shared) {
     const line = new Line(origin, options.connect, shared);
@@ -42,17 +43,25 @@ export class ReusingClient extends Client implements Lane {
     return this.#line.connection;
   }
 
+  get justUsed(): boolean {
+    return this.#justUsed;
+  }
+
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    this.#line.giveUpIfExpired();
-    if (handler instanceof Attempt) {
-      handler.moveTo(this);
-      return super.dispatch(options, handler);
+    this.#justUsed = this.#line.giveUpIfExpired() < justUsedMs;
+    try {
+      if (handler instanceof Attempt) {
+        handler.moveTo(this);
+        return super.dispatch(options, handler);
+      }
+      // undici says best what is wrong with a handler.
+      if (!isHandler(handler)) return super.dispatch(options, handler);
+      const { count, settings } = this.#shared;
+      const attempt = new Attempt(options, handler, this, count, settings.replays);
+      return super.dispatch(attempt.options, attempt);
+    } finally {
+      this.#justUsed = false;
     }
-    // undici says best what is wrong with a handler.
-    if (!isHandler(handler)) return super.dispatch(options, handler);
-    const { count, settings } = this.#shared;
-    const attempt = new Attempt(options, handler, this, count, settings.replays);
-    return super.dispatch(attempt.options, attempt);
   }
 
   /**
@@ -108,11 +117,19 @@ class Line {
     connectMs = timeConnect(pending, settings);
   };
 
-  /** undici connects again for the next request once a destroyed socket has closed. */
-  giveUpIfExpired(): void {
-    if (this.connection?.expired !== true) return;
+  /**
+   * undici connects again for the next request once a destroyed socket has closed.
+   *
+   * @returns for how long the connection that is left has been idle; 0: there is none.
+   */
+  giveUpIfExpired(): number {
+    const { connection } = this;
+    if (connection === null) return 0;
+    const idleMs = connection.idleMs();
+    if (!connection.expired(idleMs)) return idleMs;
     this.#shared.count.expired += 1;
-    this.connection.socket.destroy();
+    connection.socket.destroy();
     this.connection = null;
+    return 0;
   }
 }
