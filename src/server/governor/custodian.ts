@@ -14,6 +14,8 @@ export interface CustodianHost {
   looking(): void;
   /** A connection counts no more. */
   left(held: Held): void;
+  /** There are no more connections. */
+  emptied(): void;
   /** A connection is about to be ended by policy; its socket is still open. */
   evicting(held: Held, reason: EvictionReason, atOnce: boolean): void;
 }
@@ -151,6 +153,7 @@ export class Custodian implements Holder {
     this.agenda.leave(held);
     if (held.lingering) this.#lingering--;
     if (!held.leaving) this.#leave(held);
+    if (this.all.size === 0) this.#host.emptied();
   }
 
   /** Lets go of all connections, which live on. */

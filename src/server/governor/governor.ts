@@ -12,7 +12,7 @@ import type { EvictionReason } from "./assess.js";
 import { type HeldConnection, describe, verdictOn } from "./connection-facts.js";
 import { Counters, type GovernorSnapshot } from "./counters.js";
 import { Custodian } from "./custodian.js";
-import { Drain, type DrainOptions, type DrainReport } from "./drain.js";
+import { Drain, type DrainOptions, type DrainReport, drainSettings } from "./drain.js";
 import { Entrance, type Refusal } from "./entrance.js";
 import { closeAfter } from "./farewell.js";
 import { HeaderClients } from "./header-clients.js";
@@ -74,6 +74,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
         evicting: (held, reason, atOnce) => this.#evicting(held, reason, atOnce),
         looking: () => this.#entrance.lookAtMemory(),
         left: (held) => this.#entrance.left(held),
+        emptied: () => this.#drain?.emptied(),
       },
       clock,
     );
@@ -143,14 +144,17 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
    * ended once it is quiet; what remains when the time is over is cut off. A second call gives the same promise, and with `now`
    * ends the rest at once.
    *
-   * @throws DeadpeerError `bad-duration`, `bad-option`.
+   * @throws DeadpeerError `bad-duration`, `bad-option`; `connection-closed` after `close()`.
    */
   drain(options: DrainOptions = {}): Promise<DrainReport> {
-    this.#drain ??= new Drain(this.#server, this.#custodian, options);
-    if (options.now === true) {
-      this.#drain.hurry();
-      this.#entrance.cutOff();
+    const settings = drainSettings(options);
+    if (this.#drain === null) {
+      if (this.#closed) throw new DeadpeerError("connection-closed", "drain: this governor is closed");
+      this.#drain = new Drain(this.#server, this.#custodian, settings, () => this.#entrance.cutOff());
+      this.#drain.begin();
     }
+    if (options.now === true) this.#drain.hurry();
+    if (options.signal !== undefined) this.#drain.hurryOn(options.signal);
     return this.#drain.done;
   }
 
@@ -162,6 +166,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
     this.#interception.undo();
     this.#listener?.close();
     this.#entrance.close();
+    this.#drain?.end();
     this.#custodian.close();
     if (this.#signal !== undefined) forgetOnAbort(this.#signal, this);
   }

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 
 /**
@@ -53,6 +53,16 @@ export function queuedBytes(socket: Socket): number {
 /** The http server that a WebSocketServer of ws listens on; null: it has none (noServer), or this is none of ws. */
 export function serverBehind(webSocketServer: object): unknown {
   return (webSocketServer as { readonly _server?: unknown })._server ?? null;
+}
+
+/**
+ * Ends the timer by which an http server looks for slow requests: only its own close() does, and a server that is closed in another
+ * way would be kept in memory by it.
+ */
+export function stopRequestTimer(server: Server): void {
+  for (const symbol of Object.getOwnPropertySymbols(server))
+    if (symbol.description === "http.server.connectionsCheckingInterval")
+      clearInterval((server as unknown as Record<symbol, NodeJS.Timeout | undefined>)[symbol]);
 }
 
 /** A WebSocket of ws. */

@@ -8,12 +8,12 @@ import { promisify } from "node:util";
 import { until } from "../../support/until.js";
 import { connected, received } from "./support.js";
 
-test("a server that was stopped holds the time against nobody", async () => {
+test("a server that was stopped holds the time against nobody", async (t) => {
   const program = fileURLToPath(new URL("programs/strict.js", import.meta.url));
   const child = spawn(process.execPath, [program], { stdio: ["ignore", "pipe", "inherit"] });
   try {
     const [line] = (await once(child.stdout, "data")) as [Buffer];
-    const client = await connected(Number(String(line)), "127.0.0.1");
+    const client = await connected(t, Number(String(line)), "127.0.0.1");
     const answer = received(client);
     client.write("GET / HTTP/1.1\r\nconnection: close\r\n");
     // The server has it when it has said so.

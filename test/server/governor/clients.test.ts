@@ -15,16 +15,16 @@ const inUrl = (host: string): string => (host.includes(":") ? `[${host}]` : host
 
 for (const host of hosts)
   describe(`clients on ${host}`, () => {
-    test("that a trusted proxy's header names are counted while they are served", async () => {
+    test("that a trusted proxy's header names are counted while they are served", async (t) => {
       const answers: (() => void)[] = [];
       const server = createHttpServer((_request, response) => answers.push(() => response.end("done")));
       const governor = governServer(server, {
         perClient: 1,
         client: { header: { name: "x-forwarded-for", from: [host] } },
       });
-      const port = await listening(server, host);
+      const port = await listening(t, server, host);
       const ask = async (client: string): Promise<[Socket, Promise<string>]> => {
-        const socket = await connected(port, host);
+        const socket = await connected(t, port, host);
         socket.write(`GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-forwarded-for: ${client}\r\n\r\n`);
         return [socket, received(socket)];
       };
@@ -47,14 +47,14 @@ for (const host of hosts)
       await closed(server, one, two, three, four, five);
     });
 
-    test("are counted for as long as their WebSockets last", async () => {
+    test("are counted for as long as their WebSockets last", async (t) => {
       const server = createHttpServer();
       const sockets = new WebSocketServer({ server });
       const governor = governServer(server, {
         perClient: 1,
         client: { header: { name: "forwarded", from: [host] } },
       });
-      const port = await listening(server, host);
+      const port = await listening(t, server, host);
       const open = (client: string): WebSocket =>
         new WebSocket(`ws://${inUrl(host)}:${port}`, { headers: { forwarded: `for=${client}` } });
       const first = open("192.0.2.1");
@@ -80,25 +80,25 @@ for (const host of hosts)
       await closed(server);
     });
 
-    test("are what the program makes of them", async () => {
+    test("are what the program makes of them", async (t) => {
       const server = createServer((socket) => socket.on("error", () => {}).write("in"));
       const governor = governServer(server, { perClient: 1, client: { key: () => "everybody" } });
-      const port = await listening(server, host);
-      const first = await connected(port, host);
+      const port = await listening(t, server, host);
+      const first = await connected(t, port, host);
       await once(first, "data");
       assert.equal(governor.connections()[0]?.client, "everybody");
-      const second = await connected(port, host);
+      const second = await connected(t, port, host);
       await until(() => governor.snapshot().refused["per-client"] === 1);
       await closed(server, first, second);
     });
   });
 
-test("figures go into the registry of the caller's, one label for each server", async () => {
+test("figures go into the registry of the caller's, one label for each server", async (t) => {
   const registry = new Registry();
   const server = createServer((socket) => socket.on("error", () => {}));
   const governor = governServer(server, { total: 1 });
-  const port = await listening(server, "127.0.0.1");
-  const clients = [await connected(port, "127.0.0.1"), await connected(port, "127.0.0.1")];
+  const port = await listening(t, server, "127.0.0.1");
+  const clients = [await connected(t, port, "127.0.0.1"), await connected(t, port, "127.0.0.1")];
   await until(() => governor.snapshot().refused.total === 1);
   const remove = await governorMetrics(governor, { registry, server: "a" });
   const idle = governServer(createServer(), {});
@@ -113,7 +113,7 @@ test("figures go into the registry of the caller's, one label for each server", 
   await closed(server, ...clients);
 });
 
-test("idle connections are shed when open files run short, and the program keeps some", async () => {
+test("idle connections are shed when open files run short, and the program keeps some", async (t) => {
   const program = fileURLToPath(new URL("programs/few-files.js", import.meta.url));
   const child = spawn("sh", ["-c", 'ulimit -n 200; exec "$0" "$1"', process.execPath, program], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -122,10 +122,10 @@ test("idle connections are shed when open files run short, and the program keeps
   try {
     const [line] = (await once(child.stdout, "data")) as [Buffer];
     const port = Number(String(line));
-    for (let n = 0; n < 100; n++) clients.push(await connected(port, "127.0.0.1"));
+    for (let n = 0; n < 100; n++) clients.push(await connected(t, port, "127.0.0.1"));
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     for (let n = 0; n < 150; n++) {
-      clients.push(await connected(port, "127.0.0.1"));
+      clients.push(await connected(t, port, "127.0.0.1"));
       await once(clients.at(-1) as Socket, "data");
     }
     const reported = once(child.stdout, "data");
