@@ -1,7 +1,8 @@
 import cluster from "node:cluster";
 import { type Server, Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
-import type { DeadpeerError } from "../../errors.js";
+import { inspect } from "node:util";
+import { DeadpeerError } from "../../errors.js";
 import type { TimerClock } from "../../time/clock.js";
 import { addressKey } from "./client-key.js";
 import type { LimitReason } from "./clients.js";
@@ -117,7 +118,7 @@ export class Entrance {
     if (!this.#custodian.clients.counting) return "";
     if (key !== null)
       try {
-        return key(peer);
+        return textOf(key(peer));
       } catch (error) {
         this.#host.error(error as Error);
       }
@@ -232,6 +233,15 @@ export class Entrance {
       this.#custodian.cutOff(victim, "pressure");
     }
   }
+}
+
+/** A promise, say, would make a client of each connection. */
+function textOf(key: unknown): string {
+  if (typeof key === "string") return key;
+  throw new DeadpeerError(
+    "bad-option",
+    `client.key: it has to return text, not ${inspect(key, { depth: 0 })}`,
+  );
 }
 
 function addressOf({ remoteAddress = "" }: Socket): string {

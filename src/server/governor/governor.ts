@@ -203,6 +203,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
       },
       upgrade: (request, socket) => {
         const held = heldBy(socket);
+        if (held !== null) held.upgradeAt = socket.bytesWritten;
         // By then ws has made a WebSocket of it.
         if (held !== null && held.retiring !== null) setImmediate(() => this.#custodian.announceEnd(held));
         return this.#headerClients?.upgrade(request, socket) ?? true;

@@ -50,6 +50,9 @@ export class Held implements Due, Notes, DestroyListener {
   proxied: ProxyHeader | null = null;
   preface = 0;
 
+  /** What had been written when its client asked for an upgrade, which is answered until more is; -1: it has not asked. */
+  upgradeAt = -1;
+
   readonly acceptedMs: number;
   ageAtMs = -1;
   progressMs: number;

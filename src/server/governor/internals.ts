@@ -8,9 +8,15 @@ import type { TLSSocket } from "node:tls";
  */
 interface HttpSocket {
   /** The response that is being answered on this connection. */
-  readonly _httpMessage?: ServerResponse | null;
+  readonly _httpMessage?: (ServerResponse & ContinueState) | null;
   /** Null once the connection was upgraded. */
   readonly parser?: HttpParser | null;
+}
+
+/** Of a request with `Expect: 100-continue`. */
+interface ContinueState {
+  readonly _expect_continue?: boolean;
+  readonly _sent100?: boolean;
 }
 
 interface HttpParser {
@@ -26,15 +32,19 @@ export interface HttpState {
   /** Since the request that is not wholly read yet began; 0: there is none. */
   readonly readingMs: number;
   readonly headComplete: boolean;
+  /** The client waits to be told that it may send its body. */
+  readonly withheld: boolean;
 }
 
 export function httpState(socket: Socket): HttpState | null {
   const { parser, _httpMessage: response = null } = socket as HttpSocket;
   if (parser === null || parser === undefined) return null;
+  const { _expect_continue: asksFirst = false, _sent100: mayContinue = false } = response ?? {};
   return {
     response,
     readingMs: parser.duration?.() ?? 0,
     headComplete: parser.headersCompleted?.() ?? true,
+    withheld: asksFirst && !mayContinue,
   };
 }
 

@@ -98,8 +98,11 @@ class Waiting implements Due {
 
   /** The header is overdue. A client of its own may wait for the server to speak first. */
   due(): void {
-    if (this.#trusted || this.#bytes.length > 0) this.#decide("proxy-late", 0);
-    else this.#decide(null, 0);
+    // Timers come before the loop has read.
+    setImmediate(() => {
+      if (this.#trusted || this.#bytes.length > 0) this.#decide("proxy-late", 0);
+      else this.#decide(null, 0);
+    });
   }
 
   readonly #onReadable = (): void => {

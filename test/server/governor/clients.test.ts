@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Registry } from "prom-client";
 import { WebSocket, WebSocketServer } from "ws";
-import { governorMetrics, governServer } from "../../../src/server/index.js";
+import { type GovernorPolicy, governorMetrics, governServer } from "../../../src/server/index.js";
 import { until } from "../../support/until.js";
 import { closed, connected, hosts, listening, received } from "./support.js";
 
@@ -45,6 +45,21 @@ for (const host of hosts)
       assert.match(await ofFive, /done$/);
       assert.equal(governor.snapshot().refused["per-client"], 2);
       await closed(server, one, two, three, four, five);
+    });
+
+    test("are those of their addresses where the program's key is no text", async (t) => {
+      for (const key of [() => 5, async () => "a", () => undefined, () => assert.fail("no key")]) {
+        const server = createServer((socket) => socket.on("error", () => {}));
+        const policy = { perClient: 1, client: { key } } as unknown as GovernorPolicy;
+        const governor = governServer(server, policy);
+        const errors: string[] = [];
+        governor.on("error", ({ message }) => errors.push(message));
+        const port = await listening(t, server, host);
+        for (let n = 0; n < 2; n++) await connected(t, port, host);
+        await until(() => governor.snapshot().refused["per-client"] === 1);
+        assert.equal(errors.length, 2);
+        assert.match(errors[0] ?? "", /^client\.key: it has to return text, not |^no key$/);
+      }
     });
 
     test("are counted for as long as their WebSockets last", async (t) => {

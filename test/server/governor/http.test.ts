@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type RequestListener } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { describe, test, type TestContext } from "node:test";
 import { type GovernorPolicy, governServer } from "../../../src/server/index.js";
 import { until } from "../../support/until.js";
@@ -103,6 +104,54 @@ for (const host of hosts)
       assert.match(await answer, /^HTTP\/1.1 200 [^]*late/);
       await closed(server, client);
     });
+
+    test("does not blame a client for a body that it was not told to send", async (t) => {
+      const policy = { body: { bytesPerSecond: 1_000, window: "200ms" } };
+      const { server, governor, port } = await governed(t, policy, host);
+      server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
+        setTimeout(() => {
+          response.writeContinue();
+          hello(request, response);
+        }, 800);
+      });
+      const client = await connected(t, port, host);
+      client.write("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n");
+      assert.match(String(await once(client, "data")), /^HTTP\/1.1 100 /);
+      client.write("body");
+      assert.match(String(await once(client, "data")), /^HTTP\/1.1 200 /);
+      assert.equal(governor.snapshot().evicted.body, 0);
+    });
+
+    for (const [asked, event] of [
+      ["GET /", "upgrade"],
+      ["CONNECT a:1", "connect"],
+    ] as const)
+      test(`a ${event} that is not answered yet is a request in flight`, async (t) => {
+        const { server, governor, port } = await governed(
+          t,
+          { idle: "200ms", total: 1, atLimit: "evict" },
+          host,
+        );
+        server.on(event, (_request: IncomingMessage, socket: Socket) => {
+          setTimeout(() => socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n"), 1_500);
+        });
+        const client = await connected(t, port, host);
+        const answer = once(client, "data");
+        client.write(`${asked} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n`);
+        await once(server, event);
+        const another = await connected(t, port, host);
+        assert.equal(await received(another), "");
+        assert.equal(governor.connections()[0]?.phase, "request");
+        const gone = evicted(governor);
+        // It is finished before the connection is ended.
+        const drained = governor.drain({ within: "20s" });
+        assert.match(String(await answer), /^HTTP\/1.1 101 /);
+        const { reason, connection } = await gone;
+        assert.equal(connection.phase, "open");
+        assert.ok(reason === "idle" || reason === "drain");
+        client.destroy();
+        assert.equal((await drained).cutOff, 0);
+      });
 
     test("refuses one connection too many of a client", async (t) => {
       const { server, governor, port } = await governed(t, { total: 3, perClient: 2 }, host);

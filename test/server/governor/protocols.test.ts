@@ -179,6 +179,30 @@ for (const host of hosts)
         await closed(server);
       });
 
+    test("http2: nobody is blamed for a body that the program does not read", async (t) => {
+      const server = createHttp2Server();
+      server.on("stream", (stream, { ":path": path }) => {
+        const read = (): void => void stream.resume().on("end", () => stream.respond() ?? stream.end("read"));
+        // Its window is that of the connection: the other stream's body cannot come either.
+        if (path === "/late") setTimeout(read, 1_500);
+        else read();
+      });
+      const governor = governServer(server, { body: { bytesPerSecond: 1_000, window: "200ms" } });
+      const port = await listening(t, server, host);
+      const client = connectHttp2(`http://${inUrl(host)}:${port}`);
+      const post = async (path: string): Promise<string> => {
+        const stream = client.request({ ":path": path, ":method": "POST" });
+        stream.end(Buffer.alloc(300_000));
+        let text = "";
+        for await (const piece of stream.setEncoding("utf8")) text += String(piece);
+        return text;
+      };
+      assert.deepEqual(await Promise.all([post("/late"), post("/prompt")]), ["read", "read"]);
+      assert.equal(governor.snapshot().evicted.body, 0);
+      client.close();
+      await closed(server);
+    });
+
     test("http2: a session without a stream is idle, whatever it pings", async (t) => {
       const server = createHttp2Server((_request, response) => response.end("x"));
       const governor = governServer(server, { idle: "500ms" });
