@@ -84,7 +84,7 @@ export class Entrance {
               this.#refuse({ reason, address: addressOf(socket), client: null }, socket),
           });
     this.#clusterDoor =
-      settings.cluster && cluster.isWorker
+      settings.cluster && cluster.isWorker && isLimited(settings.counts)
         ? new ClusterDoor({
             server,
             limits: settings.counts,
@@ -233,6 +233,11 @@ export class Entrance {
       this.#custodian.cutOff(victim, "pressure");
     }
   }
+}
+
+/** Without limits there is nothing to ask a primary for. */
+function isLimited({ total, perClient, newPerClient }: GovernorSettings["counts"]): boolean {
+  return total !== null || perClient !== null || newPerClient !== null;
 }
 
 /** A promise, say, would make a client of each connection. */
