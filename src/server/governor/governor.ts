@@ -114,6 +114,11 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
     return this.#drain !== null;
   }
 
+  /** Whether it has let go of its server. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Who holds what: every connection, as it is now. */
   connections(): HeldConnection[] {
     return Array.from(this.#custodian.all, (held) => this.#describe(held));

@@ -5,7 +5,7 @@ import { createServer as createHttpServer } from "node:http";
 import { createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { Registry } from "prom-client";
+import { Gauge, Registry } from "prom-client";
 import { WebSocket, WebSocketServer } from "ws";
 import { type GovernorPolicy, governorMetrics, governServer } from "../../../src/server/index.js";
 import { until } from "../../support/until.js";
@@ -126,6 +126,36 @@ test("figures go into the registry of the caller's, one label for each server", 
   remove();
   assert.doesNotMatch(await registry.metrics(), /server="a"/);
   await closed(server, ...clients);
+});
+
+test("a registry's label is one governor's, and what is in its way is named", async () => {
+  const [one, other] = [governServer(createServer(), {}), governServer(createServer(), {})];
+  const registry = new Registry();
+  await Promise.all(
+    [one, other].map((governor, n) => governorMetrics(governor, { registry, server: `${n}` })),
+  );
+  const shown = async (): Promise<number> =>
+    (await registry.metrics()).split("\n").filter((line) => line.startsWith("deadpeer_connections{")).length;
+  assert.equal(await shown(), 2);
+  await assert.rejects(
+    governorMetrics(other, { registry, server: "0" }),
+    /another governor's figures .* "0"/,
+  );
+  one.close();
+  await governorMetrics(other, { registry, server: "0" });
+  registry.clear();
+  await governorMetrics(other, { registry });
+  assert.equal(await shown(), 1);
+  const taken = new Registry();
+  taken.registerMetric(new Gauge({ name: "deadpeer_server_draining", help: "another", registers: [] }));
+  for (let n = 0; n < 2; n++)
+    await assert.rejects(governorMetrics(one, { registry: taken }), {
+      code: "bad-option",
+      message: /a metric named deadpeer_server_draining already/,
+    });
+  assert.equal(taken.getMetricsAsArray().length, 1);
+  for (const given of [undefined, {}, { registry: 5 }])
+    await assert.rejects(governorMetrics(one, given as { registry: Registry }), { code: "bad-option" });
 });
 
 test("idle connections are shed when open files run short, and the program keeps some", async (t) => {
