@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
+import type { ServerResponse } from "node:http";
 import type { Http2Session } from "node:http2";
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
 import { DeadpeerError } from "../../errors.js";
 import { closeOnAbort, forgetOnAbort } from "../../guard/closing.js";
 import { innerSocket } from "../../guard/inner-socket.js";
@@ -18,7 +19,7 @@ import { closeAfter } from "./farewell.js";
 import { HeaderClients } from "./header-clients.js";
 import { type Held, heldBy } from "./held.js";
 import { type Interception, type Interceptor, intercept } from "./intercept.js";
-import { socketBelow } from "./internals.js";
+import { socketBelow, waitsInLine } from "./internals.js";
 import { type GovernorPolicy, type GovernorSettings, governorSettings } from "./policy.js";
 import { listeningServer } from "./server-behind.js";
 import { HeldSession } from "./session.js";
@@ -201,10 +202,8 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
         if (stream.session !== undefined) this.#sessions.get(stream.session)?.add(stream);
       },
       request: (request, response) => {
-        const taken = this.#headerClients?.request(request, response) ?? true;
-        if (this.#custodian.retiring && request.httpVersionMajor < 2)
-          if (heldBy(request.socket)?.retiring != null) closeAfter(response);
-        return taken;
+        if (request.httpVersionMajor < 2 && !this.#isInTime(request.socket, response)) return false;
+        return this.#headerClients?.request(request, response) ?? true;
       },
       upgrade: (request, socket) => {
         const held = heldBy(socket);
@@ -214,6 +213,17 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
         return this.#headerClients?.upgrade(request, socket) ?? true;
       },
     };
+  }
+
+  /** @returns false: a response has already said that it was the last. The request is not carried out, as it cannot be answered. */
+  #isInTime(socket: Socket, response: ServerResponse): boolean {
+    const waits = waitsInLine(socket, response);
+    if (!waits && !this.#custodian.retiring) return true;
+    const held = heldBy(socket);
+    if (held === null) return true;
+    const inTime = held.retiring === null || closeAfter(held, response);
+    if (waits && inTime) held.queued = response;
+    return inTime;
   }
 
   #heldBehind(thing: unknown): Held | null {

@@ -48,6 +48,11 @@ export function httpState(socket: Socket): HttpState | null {
   };
 }
 
+/** Whether a response waits for another, of a request that came before on the same connection. */
+export function waitsInLine(socket: Socket, response: ServerResponse): boolean {
+  return (socket as HttpSocket)._httpMessage !== response;
+}
+
 /** The socket below a server's TLS socket. */
 export function socketBelow(secure: TLSSocket): Socket | null {
   return (secure as unknown as { readonly _parent?: Socket | null })._parent ?? null;

@@ -183,6 +183,36 @@ for (const host of hosts)
       await closed(server, prompt, late);
     });
 
+    test("answers all requests that were pipelined, before it and while it lasts, and carries out none that it cannot", async (t) => {
+      const answers: (() => void)[] = [];
+      const server = createHttpServer((_request, response) => {
+        answers.push(() => response.end("x"));
+      });
+      const governor = governServer(server, {});
+      const client = await connected(t, await listening(t, server, host), host);
+      const text = received(client);
+      const get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+      client.write(get.repeat(3));
+      await until(() => answers.length === 3);
+      const drained = governor.drain({ within: "20s" });
+      client.write(get);
+      await until(() => answers.length === 4);
+      for (const answer of answers.slice(0, 3)) answer();
+      client.write(get);
+      await until(() => answers.length === 5);
+      for (const answer of answers) answer();
+      // The answer before it has said by now that it was the last.
+      client.write(get);
+      assert.deepEqual((await text).match(/HTTP\/1.1 200|Connection: close|x(?=HTTP|$)/g), [
+        ...Array.from({ length: 4 }, () => ["HTTP/1.1 200", "x"]).flat(),
+        "HTTP/1.1 200",
+        "Connection: close",
+        "x",
+      ]);
+      assert.equal((await drained).cutOff, 0);
+      assert.equal(answers.length, 5);
+    });
+
     test("takes the HTTP/2 request that crosses its notice", async (t) => {
       const server = createHttp2Server((_request, response) => response.end("hello"));
       const governor = governServer(server, {});
