@@ -49,7 +49,7 @@ export function parseDuration(text: string, what: string): number {
  */
 export function durationMs(value: string | number, what: string): number {
   if (typeof value === "string") return parseDuration(value, what);
-  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return value;
+  if (typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER) return value;
   throw new DeadpeerError(
     "bad-duration",
     `${what}: ${String(value)} is no duration; give text such as "35s" or milliseconds from 0 on`,

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { z } from "zod";
 import type { CountLimits, LimitReason } from "./clients.js";
 
 /** Entries of each kind that one message may have; what is more waits for the next. */
 export const mostEntries = 1_000;
 const longestKey = 128;
+const longestGroup = 256;
 
 /**
  * Between a worker and the primary of a cluster. A worker has one message on its way at a time, and what comes up meanwhile goes with
@@ -45,30 +45,40 @@ export interface ShedOrder {
   readonly shed: string | null;
 }
 
-const key = z.string().max(longestKey);
-const limit = z.int().min(1).nullable();
-const counted = z.array(z.tuple([key, z.int().min(1)])).max(mostEntries);
-const workerMessage = z.strictObject({
-  deadpeer: z.literal("governor"),
-  group: z.string().max(256),
-  number: z.int(),
-  limits: z
-    .strictObject({
-      total: limit,
-      perClient: limit,
-      newPerClient: z.strictObject({ count: z.int().min(1), withinMs: z.number().gt(0) }).nullable(),
-    })
-    .optional(),
-  held: counted,
-  gone: counted,
-  asks: z.array(z.tuple([key, z.boolean()])).max(mostEntries),
-});
-
-/** What a worker says to the primary; null: it is no word of a governor's. */
+/** What a worker says to the primary; null: it is no word of a governor's, or of one that says other things. */
 export function workerMessageIn(message: unknown): WorkerMessage | null {
   if (!isOurs(message)) return null;
-  const { data } = workerMessage.safeParse(message);
-  return (data as WorkerMessage | undefined) ?? null;
+  const { group, number, limits, held, gone, asks } = message as Unread;
+  const isWhole =
+    typeof group === "string" &&
+    group.length <= longestGroup &&
+    Number.isSafeInteger(number) &&
+    (limits === undefined || isLimits(limits)) &&
+    isListOf(held, isCounted) &&
+    isListOf(gone, isCounted) &&
+    isListOf(asks, isAsk);
+  return isWhole ? (message as unknown as WorkerMessage) : null;
+}
+
+type Unread = { readonly [K in keyof WorkerMessage]?: unknown };
+
+const isListOf = (value: unknown, is: (entry: readonly unknown[]) => boolean): boolean =>
+  Array.isArray(value) &&
+  value.length <= mostEntries &&
+  value.every((entry: unknown) => Array.isArray(entry) && entry.length === 2 && is(entry));
+
+const isCounted = ([key, count]: readonly unknown[]): boolean => isKey(key) && isCount(count);
+const isAsk = ([key, shed]: readonly unknown[]): boolean => isKey(key) && typeof shed === "boolean";
+const isKey = (key: unknown): boolean => typeof key === "string" && key.length <= longestKey;
+const isCount = (count: unknown): boolean => Number.isSafeInteger(count) && (count as number) >= 1;
+
+function isLimits(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { total, perClient, newPerClient } = value as { readonly [K in keyof CountLimits]?: unknown };
+  if (![total, perClient].every((limit) => limit === null || isCount(limit))) return false;
+  if (typeof newPerClient !== "object" || newPerClient === null) return newPerClient === null;
+  const { count, withinMs } = newPerClient as { readonly count?: unknown; readonly withinMs?: unknown };
+  return isCount(count) && Number.isFinite(withinMs) && (withinMs as number) > 0;
 }
 
 /** What the primary says to a worker's governor of this group. */

@@ -14,6 +14,8 @@ export interface CustodianHost {
   looking(): void;
   /** A connection counts no more. */
   left(held: Held): void;
+  /** There are no more connections. */
+  emptied(): void;
   /** A connection is about to be ended by policy; its socket is still open. */
   evicting(held: Held, reason: EvictionReason, atOnce: boolean): void;
 }
@@ -95,8 +97,7 @@ export class Custodian implements Holder {
     const sight = look(held);
     const outcome = assess(this.#settings.times, held, sight, nowMs);
     if (outcome === "age") this.retire(held, "age", this.#settings.age?.graceMs ?? 0);
-    else if (outcome === "idle") this.#endIfStill(held, "idle");
-    else if (typeof outcome === "string") this.evict(held, outcome);
+    else if (typeof outcome === "string") this.#afterReading(held, () => this.#endIfDue(held));
     else if (held.retiring === null) this.#lookAgain(held, outcome - nowMs);
     else this.#lookAtRetiring(held, held.retiring, sight, outcome, nowMs);
   }
@@ -151,6 +152,7 @@ export class Custodian implements Holder {
     this.agenda.leave(held);
     if (held.lingering) this.#lingering--;
     if (!held.leaving) this.#leave(held);
+    if (this.all.size === 0) this.#host.emptied();
   }
 
   /** Lets go of all connections, which live on. */
@@ -181,15 +183,27 @@ export class Custodian implements Holder {
     this.clients.leave(held, this.nowMs);
   }
 
-  /** Not from a timer, which comes before the loop has read: a request that is here already has to be seen. */
+  /** It is past a limit, unless something has come meanwhile. */
+  #endIfDue(held: Held): void {
+    const outcome = assess(this.#settings.times, held, look(held), this.nowMs);
+    if (typeof outcome === "string" && outcome !== "age") this.evict(held, outcome);
+    else this.lookAt(held);
+  }
+
   #endIfStill(held: Held, reason: EvictionReason): void {
     const { progressMs } = held;
-    setImmediate(() => {
-      if (held.leaving || !this.all.has(held)) return;
+    this.#afterReading(held, () => {
       const sight = look(held);
       observe(held, sight, this.nowMs);
       if (sight.phase !== "request" && held.progressMs === progressMs) this.evict(held, reason);
       else this.lookAt(held);
+    });
+  }
+
+  /** Timers come before the loop has read: what is here already, a request or the byte that was waited for, has to be seen first. */
+  #afterReading(held: Held, then: () => void): void {
+    setImmediate(() => {
+      if (!held.leaving && this.all.has(held)) then();
     });
   }
 

@@ -1,7 +1,8 @@
 import cluster from "node:cluster";
 import { type Server, Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
-import type { DeadpeerError } from "../../errors.js";
+import { inspect } from "node:util";
+import { DeadpeerError } from "../../errors.js";
 import type { TimerClock } from "../../time/clock.js";
 import { addressKey } from "./client-key.js";
 import type { LimitReason } from "./clients.js";
@@ -83,7 +84,7 @@ export class Entrance {
               this.#refuse({ reason, address: addressOf(socket), client: null }, socket),
           });
     this.#clusterDoor =
-      settings.cluster && cluster.isWorker
+      settings.cluster && cluster.isWorker && isLimited(settings.counts)
         ? new ClusterDoor({
             server,
             limits: settings.counts,
@@ -117,7 +118,7 @@ export class Entrance {
     if (!this.#custodian.clients.counting) return "";
     if (key !== null)
       try {
-        return key(peer);
+        return textOf(key(peer));
       } catch (error) {
         this.#host.error(error as Error);
       }
@@ -232,6 +233,20 @@ export class Entrance {
       this.#custodian.cutOff(victim, "pressure");
     }
   }
+}
+
+/** Without limits there is nothing to ask a primary for. */
+function isLimited({ total, perClient, newPerClient }: GovernorSettings["counts"]): boolean {
+  return total !== null || perClient !== null || newPerClient !== null;
+}
+
+/** A promise, say, would make a client of each connection. */
+function textOf(key: unknown): string {
+  if (typeof key === "string") return key;
+  throw new DeadpeerError(
+    "bad-option",
+    `client.key: it has to return text, not ${inspect(key, { depth: 0 })}`,
+  );
 }
 
 function addressOf({ remoteAddress = "" }: Socket): string {

@@ -17,13 +17,27 @@ export function announceEnd(held: Held, nowMs: number, webSocketCode: number): v
     return;
   }
   webSocketOn(app)?.close(webSocketCode);
-  const response = httpState(app)?.response ?? null;
-  if (response !== null) closeAfter(response);
+  // Requests may have been pipelined (RFC 9112 section 9.3.2): behind the one that says so, no other would be answered.
+  if (held.queued?.writableFinished === true) held.queued = null;
+  const response = held.queued ?? httpState(app)?.response ?? null;
+  if (response !== null) closeAfter(held, response);
 }
 
-/** Has a response say that it is the connection's last, unless it has said otherwise already. */
-export function closeAfter(response: ServerResponse): void {
-  if (!response.headersSent) response.setHeader("Connection", "close");
+/**
+ * Has a response say that it is the connection's last, unless it has said otherwise already, and not the one before it.
+ *
+ * @returns false: the one before it has said so already, and this one cannot be sent any more.
+ */
+export function closeAfter(held: Held, response: ServerResponse): boolean {
+  const { farewell } = held;
+  if (farewell !== null && farewell.getHeader("Connection") === "close") {
+    if (farewell.headersSent) return false;
+    farewell.removeHeader("Connection");
+  }
+  if (response.headersSent) return true;
+  response.setHeader("Connection", "close");
+  held.farewell = response;
+  return true;
 }
 
 /** RFC 6455 section 7.4.1: the endpoint is going away. */

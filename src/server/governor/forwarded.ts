@@ -1,11 +1,22 @@
 import { isIP } from "node:net";
 
-/** What a header says about the way of a request, from the client on; null: an address that is not told, or cannot be read. */
-export type Hops = readonly (string | null)[];
+/**
+ * What a header says about the way of a request, from the server's end on; null: an address that is not told, or cannot be read. Read
+ * only as far as somebody asks: a client may have written thousands of addresses into it.
+ */
+export type Hops = Iterable<string | null>;
 
-/** @example hopsIn("x-forwarded-for", "203.0.113.9, 10.0.0.7") // ["203.0.113.9", "10.0.0.7"] */
-export function hopsIn(name: "x-forwarded-for" | "forwarded", value: string): Hops {
-  return name === "forwarded" ? forwardedHops(value) : value.split(",").map((hop) => addressIn(hop.trim()));
+/** @example [...hopsIn("x-forwarded-for", "203.0.113.9, 10.0.0.7")] // ["10.0.0.7", "203.0.113.9"] */
+export function* hopsIn(name: "x-forwarded-for" | "forwarded", value: string): Generator<string | null> {
+  if (name === "forwarded") {
+    for (const element of splitOutsideQuotes(value, ",").toReversed()) yield forwardedHop(element);
+    return;
+  }
+  for (let end = value.length; end >= 0; ) {
+    const comma = end === 0 ? -1 : value.lastIndexOf(",", end - 1);
+    yield addressIn(value.slice(comma + 1, end).trim());
+    end = comma;
+  }
 }
 
 /**
@@ -13,11 +24,11 @@ export function hopsIn(name: "x-forwarded-for" | "forwarded", value: string): Ho
  * those who wrote it are trusted. What a client itself has written into the header stands further to the front.
  *
  * @returns null where the last trusted proxy does not tell.
- * @example clientBehind(["198.51.100.1", "203.0.113.9", "10.0.0.7"], (hop) => hop.startsWith("10.")) // "203.0.113.9"
+ * @example clientBehind(["10.0.0.7", "203.0.113.9", "198.51.100.1"], (hop) => hop.startsWith("10.")) // "203.0.113.9"
  */
 export function clientBehind(hops: Hops, trusted: (address: string) => boolean): string | null {
   let client: string | null = null;
-  for (const hop of hops.toReversed()) {
+  for (const hop of hops) {
     client = hop;
     if (hop === null || !trusted(hop)) break;
   }
@@ -25,14 +36,12 @@ export function clientBehind(hops: Hops, trusted: (address: string) => boolean):
 }
 
 /** RFC 7239 section 4: elements with commas between, pairs with semicolons, values perhaps in quotes. */
-function forwardedHops(value: string): Hops {
-  return splitOutsideQuotes(value, ",").map((element) => {
-    for (const pair of splitOutsideQuotes(element, ";")) {
-      const [name, node] = splitOnce(pair.trim());
-      if (name.toLowerCase() === "for") return addressIn(unquoted(node));
-    }
-    return null;
-  });
+function forwardedHop(element: string): string | null {
+  for (const pair of splitOutsideQuotes(element, ";")) {
+    const [name, node] = splitOnce(pair.trim());
+    if (name.toLowerCase() === "for") return addressIn(unquoted(node));
+  }
+  return null;
 }
 
 function splitOutsideQuotes(text: string, separator: string): string[] {

@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
+import type { ServerResponse } from "node:http";
 import type { Http2Session } from "node:http2";
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
 import { DeadpeerError } from "../../errors.js";
 import { closeOnAbort, forgetOnAbort } from "../../guard/closing.js";
 import { innerSocket } from "../../guard/inner-socket.js";
@@ -12,13 +13,13 @@ import type { EvictionReason } from "./assess.js";
 import { type HeldConnection, describe, verdictOn } from "./connection-facts.js";
 import { Counters, type GovernorSnapshot } from "./counters.js";
 import { Custodian } from "./custodian.js";
-import { Drain, type DrainOptions, type DrainReport } from "./drain.js";
+import { Drain, type DrainOptions, type DrainReport, drainSettings } from "./drain.js";
 import { Entrance, type Refusal } from "./entrance.js";
 import { closeAfter } from "./farewell.js";
 import { HeaderClients } from "./header-clients.js";
 import { type Held, heldBy } from "./held.js";
 import { type Interception, type Interceptor, intercept } from "./intercept.js";
-import { socketBelow } from "./internals.js";
+import { socketBelow, waitsInLine } from "./internals.js";
 import { type GovernorPolicy, type GovernorSettings, governorSettings } from "./policy.js";
 import { listeningServer } from "./server-behind.js";
 import { HeldSession } from "./session.js";
@@ -74,6 +75,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
         evicting: (held, reason, atOnce) => this.#evicting(held, reason, atOnce),
         looking: () => this.#entrance.lookAtMemory(),
         left: (held) => this.#entrance.left(held),
+        emptied: () => this.#drain?.emptied(),
       },
       clock,
     );
@@ -113,6 +115,11 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
     return this.#drain !== null;
   }
 
+  /** Whether it has let go of its server. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Who holds what: every connection, as it is now. */
   connections(): HeldConnection[] {
     return Array.from(this.#custodian.all, (held) => this.#describe(held));
@@ -143,14 +150,17 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
    * ended once it is quiet; what remains when the time is over is cut off. A second call gives the same promise, and with `now`
    * ends the rest at once.
    *
-   * @throws DeadpeerError `bad-duration`, `bad-option`.
+   * @throws DeadpeerError `bad-duration`, `bad-option`; `connection-closed` after `close()`.
    */
   drain(options: DrainOptions = {}): Promise<DrainReport> {
-    this.#drain ??= new Drain(this.#server, this.#custodian, options);
-    if (options.now === true) {
-      this.#drain.hurry();
-      this.#entrance.cutOff();
+    const settings = drainSettings(options);
+    if (this.#drain === null) {
+      if (this.#closed) throw new DeadpeerError("connection-closed", "drain: this governor is closed");
+      this.#drain = new Drain(this.#server, this.#custodian, settings, () => this.#entrance.cutOff());
+      this.#drain.begin();
     }
+    if (options.now === true) this.#drain.hurry();
+    if (options.signal !== undefined) this.#drain.hurryOn(options.signal);
     return this.#drain.done;
   }
 
@@ -162,6 +172,7 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
     this.#interception.undo();
     this.#listener?.close();
     this.#entrance.close();
+    this.#drain?.end();
     this.#custodian.close();
     if (this.#signal !== undefined) forgetOnAbort(this.#signal, this);
   }
@@ -191,18 +202,28 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
         if (stream.session !== undefined) this.#sessions.get(stream.session)?.add(stream);
       },
       request: (request, response) => {
-        const taken = this.#headerClients?.request(request, response) ?? true;
-        if (this.#custodian.retiring && request.httpVersionMajor < 2)
-          if (heldBy(request.socket)?.retiring != null) closeAfter(response);
-        return taken;
+        if (request.httpVersionMajor < 2 && !this.#isInTime(request.socket, response)) return false;
+        return this.#headerClients?.request(request, response) ?? true;
       },
       upgrade: (request, socket) => {
         const held = heldBy(socket);
+        if (held !== null) held.upgradeAt = socket.bytesWritten;
         // By then ws has made a WebSocket of it.
         if (held !== null && held.retiring !== null) setImmediate(() => this.#custodian.announceEnd(held));
         return this.#headerClients?.upgrade(request, socket) ?? true;
       },
     };
+  }
+
+  /** @returns false: a response has already said that it was the last. The request is not carried out, as it cannot be answered. */
+  #isInTime(socket: Socket, response: ServerResponse): boolean {
+    const waits = waitsInLine(socket, response);
+    if (!waits && !this.#custodian.retiring) return true;
+    const held = heldBy(socket);
+    if (held === null) return true;
+    const inTime = held.retiring === null || closeAfter(held, response);
+    if (waits && inTime) held.queued = response;
+    return inTime;
   }
 
   #heldBehind(thing: unknown): Held | null {

@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { beforeDestroy, type DestroyListener } from "../../guard/before-destroy.js";
 import type { Due } from "../agenda.js";
@@ -42,6 +43,10 @@ export class Held implements Due, Notes, DestroyListener {
   /** Why it is let go in order, and when that is over. */
   retiring: EvictionReason | null = null;
   leaveByMs = 0;
+  /** Of pipelined requests: the response that came last into the line behind the one in progress. */
+  queued: ServerResponse | null = null;
+  /** The response that says that it is the last. */
+  farewell: ServerResponse | null = null;
   /** It is being ended, and counts no more. */
   leaving = false;
   /** Its other side is waited for. */
@@ -49,6 +54,9 @@ export class Held implements Due, Notes, DestroyListener {
   /** For whom a proxy speaks, and how many bytes it took to say so. */
   proxied: ProxyHeader | null = null;
   preface = 0;
+
+  /** What had been written when its client asked for an upgrade, which is answered until more is; -1: it has not asked. */
+  upgradeAt = -1;
 
   readonly acceptedMs: number;
   ageAtMs = -1;

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 
 /**
@@ -8,9 +8,15 @@ import type { TLSSocket } from "node:tls";
  */
 interface HttpSocket {
   /** The response that is being answered on this connection. */
-  readonly _httpMessage?: ServerResponse | null;
+  readonly _httpMessage?: (ServerResponse & ContinueState) | null;
   /** Null once the connection was upgraded. */
   readonly parser?: HttpParser | null;
+}
+
+/** Of a request with `Expect: 100-continue`. */
+interface ContinueState {
+  readonly _expect_continue?: boolean;
+  readonly _sent100?: boolean;
 }
 
 interface HttpParser {
@@ -26,16 +32,25 @@ export interface HttpState {
   /** Since the request that is not wholly read yet began; 0: there is none. */
   readonly readingMs: number;
   readonly headComplete: boolean;
+  /** The client waits to be told that it may send its body. */
+  readonly withheld: boolean;
 }
 
 export function httpState(socket: Socket): HttpState | null {
   const { parser, _httpMessage: response = null } = socket as HttpSocket;
   if (parser === null || parser === undefined) return null;
+  const { _expect_continue: asksFirst = false, _sent100: mayContinue = false } = response ?? {};
   return {
     response,
     readingMs: parser.duration?.() ?? 0,
     headComplete: parser.headersCompleted?.() ?? true,
+    withheld: asksFirst && !mayContinue,
   };
+}
+
+/** Whether a response waits for another, of a request that came before on the same connection. */
+export function waitsInLine(socket: Socket, response: ServerResponse): boolean {
+  return (socket as HttpSocket)._httpMessage !== response;
 }
 
 /** The socket below a server's TLS socket. */
@@ -53,6 +68,16 @@ export function queuedBytes(socket: Socket): number {
 /** The http server that a WebSocketServer of ws listens on; null: it has none (noServer), or this is none of ws. */
 export function serverBehind(webSocketServer: object): unknown {
   return (webSocketServer as { readonly _server?: unknown })._server ?? null;
+}
+
+/**
+ * Ends the timer by which an http server looks for slow requests: only its own close() does, and a server that is closed in another
+ * way would be kept in memory by it.
+ */
+export function stopRequestTimer(server: Server): void {
+  for (const symbol of Object.getOwnPropertySymbols(server))
+    if (symbol.description === "http.server.connectionsCheckingInterval")
+      clearInterval((server as unknown as Record<symbol, NodeJS.Timeout | undefined>)[symbol]);
 }
 
 /** A WebSocket of ws. */

@@ -1,13 +1,12 @@
 import type { IncomingMessage } from "node:http";
-import { z } from "zod";
 import { DeadpeerError } from "../../errors.js";
 import { settingsFrom, type Wanted } from "../../guard/settings.js";
 import { durationMs, formatDuration } from "../../plan/duration.js";
-import { nearest } from "../../plan/nearest.js";
 import type { Settings } from "../../plan/settings.js";
 import type { TimeLimits } from "./assess.js";
 import type { CountLimits } from "./clients.js";
 import { Networks } from "./networks.js";
+import { problemInPolicy } from "./policy-fields.js";
 
 /** A duration as people write it, `"35s"`, or milliseconds. */
 export type Duration = string | number;
@@ -98,45 +97,6 @@ export interface GovernorSettings {
   readonly pressure: { readonly descriptors: number | null; readonly memory: number | null };
 }
 
-const duration = z.union([z.string(), z.number()]);
-const count = z.int().min(1);
-const part = z.number().gt(0).lte(1);
-const networks = z.array(z.string()).min(1);
-const policySchema = z.strictObject({
-  detect: z.union([duration, z.looseObject({})]).optional(),
-  idle: duration.optional(),
-  firstByte: duration.optional(),
-  handshake: duration.optional(),
-  head: duration.optional(),
-  body: z.strictObject({ bytesPerSecond: z.number().gt(0), window: duration.optional() }).optional(),
-  maxAge: z
-    .union([
-      duration,
-      z.strictObject({
-        after: duration,
-        jitter: z.number().min(0).lte(1).optional(),
-        grace: duration.optional(),
-      }),
-    ])
-    .optional(),
-  total: count.optional(),
-  perClient: count.optional(),
-  newPerClient: z.strictObject({ count, within: duration }).optional(),
-  atLimit: z.enum(["refuse", "evict"]).optional(),
-  cluster: z.boolean().optional(),
-  client: z
-    .strictObject({
-      ipv6Prefix: z.int().min(1).max(128).optional(),
-      key: z.custom<(peer: PeerAddress) => string>((value) => typeof value === "function").optional(),
-      header: z.strictObject({ name: z.enum(["x-forwarded-for", "forwarded"]), from: networks }).optional(),
-    })
-    .optional(),
-  proxy: z
-    .strictObject({ from: networks, within: duration.optional(), direct: z.boolean().optional() })
-    .optional(),
-  pressure: z.strictObject({ descriptors: part.nullish(), memory: part.nullish() }).nullish(),
-});
-
 /**
  * Reads a policy.
  *
@@ -144,8 +104,8 @@ const policySchema = z.strictObject({
  *   begins with the field. For `detect` also what `planDetection` throws.
  */
 export function governorSettings(policy: GovernorPolicy): GovernorSettings {
-  const parsed = policySchema.safeParse(policy);
-  if (!parsed.success) throw new DeadpeerError("bad-option", problemIn(parsed.error, policy));
+  const problem = problemInPolicy(policy);
+  if (problem !== null) throw new DeadpeerError("bad-option", problem);
   const { client = {}, proxy, pressure = {}, total = null, perClient = null } = policy;
   const settings: GovernorSettings = {
     detect: policy.detect === undefined ? null : detectSettings(policy.detect),
@@ -244,46 +204,22 @@ function networksOf(texts: readonly string[], what: string): Networks {
 
 /** What cannot hold beside something else that is asked for. */
 function contradictionIn({ times, counts, age, evict }: GovernorSettings): string | null {
-  const { firstByteMs, headMs, idleMs } = times;
+  const { firstByteMs, handshakeMs, headMs, idleMs } = times;
   const { total, perClient } = counts;
   if (total !== null && perClient !== null && perClient > total)
     return `perClient: ${perClient} connections of one client are more than total allows, ${total}`;
   if (evict && total === null && perClient === null)
     return "atLimit: nothing is evicted without total or perClient";
-  if (firstByteMs !== null && headMs !== null && firstByteMs > headMs)
-    return `firstByte: ${formatDuration(firstByteMs)} is longer than the whole head may take, ${formatDuration(headMs)}`;
-  if (idleMs !== null && firstByteMs !== null && firstByteMs > idleMs)
-    return `firstByte: ${formatDuration(firstByteMs)} is longer than a connection may be idle, ${formatDuration(idleMs)}`;
-  if (idleMs !== null && age !== null && idleMs > age.afterMs)
-    return `idle: ${formatDuration(idleMs)} is longer than a connection may live, ${formatDuration(age.afterMs)}`;
+  for (const [name, ms, within, withinMs] of [
+    ["firstByte", firstByteMs, "the whole head may take", headMs],
+    ["firstByte", firstByteMs, "TLS may take to be agreed on", handshakeMs],
+    ["firstByte", firstByteMs, "a connection may be idle", idleMs],
+    ["firstByte", firstByteMs, "a connection may live", age?.afterMs ?? null],
+    ["handshake", handshakeMs, "a connection may live", age?.afterMs ?? null],
+    ["head", headMs, "a connection may live", age?.afterMs ?? null],
+    ["idle", idleMs, "a connection may live", age?.afterMs ?? null],
+  ] as const)
+    if (ms !== null && withinMs !== null && ms > withinMs)
+      return `${name}: ${formatDuration(ms)} is longer than ${within}, ${formatDuration(withinMs)}`;
   return null;
-}
-
-/** The first thing that the schema does not allow, in words that begin with the field. */
-function problemIn(error: z.ZodError, policy: unknown): string {
-  const issue = error.issues[0];
-  if (issue === undefined) return "the policy cannot be read";
-  const path = issue.path.map(String);
-  if (issue.code === "unrecognized_keys") {
-    const key = issue.keys[0] ?? "";
-    const near = nearest(key, knownIn(path));
-    return `${[...path, key].join(".")}: is not known${near === undefined ? "" : `; did you mean "${near}"?`}`;
-  }
-  if (path.length === 0) return 'policy: give an object, such as { idle: "5m", perClient: 100 }';
-  const value = path.reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], policy);
-  return `${path.join(".")}: ${JSON.stringify(value) ?? String(value)} is not allowed here (${issue.message.toLowerCase()})`;
-}
-
-function knownIn(path: readonly string[]): string[] {
-  let schema: unknown = policySchema;
-  for (const key of path) schema = unwrapped((schema as z.ZodObject).shape[key]);
-  return Object.keys((schema as Partial<z.ZodObject>).shape ?? {});
-}
-
-/** The object inside optional, nullable and unions. */
-function unwrapped(schema: unknown): unknown {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) return unwrapped(schema.unwrap());
-  if (schema instanceof z.ZodUnion)
-    return schema.options.map(unwrapped).find((option) => option instanceof z.ZodObject);
-  return schema;
 }

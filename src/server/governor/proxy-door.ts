@@ -48,7 +48,11 @@ export class ProxyDoor {
 
   /** Destroys all that wait. */
   close(): void {
-    for (const { socket } of this.#waiting) socket.destroy();
+    for (const waiting of this.#waiting) {
+      waiting.cutOff();
+      this.#agenda.leave(waiting);
+    }
+    this.#waiting.clear();
   }
 
   /** Lets all that wait go in as they are. */
@@ -86,10 +90,19 @@ class Waiting implements Due {
     this.#decide(null, 0);
   }
 
+  /** Nobody is told. */
+  cutOff(): void {
+    this.#decided = true;
+    this.socket.destroy();
+  }
+
   /** The header is overdue. A client of its own may wait for the server to speak first. */
   due(): void {
-    if (this.#trusted || this.#bytes.length > 0) this.#decide("proxy-late", 0);
-    else this.#decide(null, 0);
+    // Timers come before the loop has read.
+    setImmediate(() => {
+      if (this.#trusted || this.#bytes.length > 0) this.#decide("proxy-late", 0);
+      else this.#decide(null, 0);
+    });
   }
 
   readonly #onReadable = (): void => {

@@ -50,10 +50,17 @@ export class HeldSession {
     return bytes;
   }
 
-  /** More of a body is to come, and the program reads it. */
+  /**
+   * More of a body is to come, and nothing but the client holds it up. One stream that the program does not read fills the window of
+   * the whole connection (RFC 9113 section 5.2.1).
+   */
   get uploading(): boolean {
-    for (const stream of this.#streams)
-      if (!stream.endAfterHeaders && !stream.readableEnded && !stream.isPaused()) return true;
-    return false;
+    let uploading = false;
+    for (const stream of this.#streams) {
+      if (stream.endAfterHeaders || stream.readableEnded) continue;
+      if (stream.isPaused() || stream.readableLength >= stream.readableHighWaterMark) return false;
+      uploading = true;
+    }
+    return uploading;
   }
 }

@@ -60,24 +60,31 @@ const sight: Writable<Sight> = {
   http: false,
 };
 
-function phaseOf({ session, secure, app: above }: Held, app: Socket): Phase {
-  if (secure && above === null) return "handshake";
+function phaseOf(held: Held, app: Socket): Phase {
+  const { session } = held;
+  if (held.secure && held.app === null) return "handshake";
   if (session !== null) {
     sight.http = true;
     sight.uploading = session.uploading;
     return session.open > 0 ? "request" : "idle";
   }
   const http = httpState(app);
-  if (http === null) return "open";
+  if (http === null) return isAnswered(held, app) ? "open" : "request";
   sight.http = true;
-  const { response, readingMs, headComplete } = http;
+  const { response, readingMs, headComplete, withheld } = http;
   if (response === null && readingMs > 0 && !headComplete) {
     sight.phaseMs = readingMs;
     return "head";
   }
-  // While the program does not read, the peer cannot send, and is not to blame.
-  sight.uploading = readingMs > 0 && headComplete && !app.isPaused();
+  // While the program does not read, or let it send, the peer is not to blame.
+  sight.uploading = readingMs > 0 && headComplete && !withheld && !app.isPaused();
   return response !== null || readingMs > 0 ? "request" : "idle";
+}
+
+/** Who asks for an upgrade, or for a tunnel, waits for its answer as with any request. */
+function isAnswered(held: Held, app: Socket): boolean {
+  if (held.upgradeAt >= 0 && app.bytesWritten !== held.upgradeAt) held.upgradeAt = -1;
+  return held.upgradeAt < 0;
 }
 
 /** The kernel knows what the peer has acknowledged and when data last moved. */

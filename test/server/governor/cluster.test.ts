@@ -118,6 +118,14 @@ describe("limits over the workers of a cluster", { timeout: 60_000 }, () => {
     hangUp(asked);
   });
 
+  test("where no number is limited, nobody is asked", async () => {
+    await using cluster = await GovernedCluster.start({ idle: "1h" });
+    const asked = await askTimes(4, cluster.port, "127.0.0.1");
+    assert.equal(taken(asked).length, 4);
+    assert.deepEqual(await cluster.figures(), []);
+    hangUp(asked);
+  });
+
   test("a connection that has gone while it waited is given back", async () => {
     await using cluster = await GovernedCluster.start({ perClient: 50 });
     const { port } = cluster;

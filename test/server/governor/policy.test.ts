@@ -22,6 +22,12 @@ describe("a policy", () => {
     assert.match(problem({ firstByte: "10s", idle: "5s" }), /^bad-option firstByte: 10s is longer/);
     assert.match(problem({ idle: "2h", maxAge: "1h" }), /^bad-option idle: 2h is longer/);
     assert.match(problem({ atLimit: "evict" }), /^bad-option atLimit: /);
+    assert.match(problem({ firstByte: "10s", handshake: "5s" }), /^bad-option firstByte: .* agreed on, 5s/);
+    for (const field of ["firstByte", "handshake", "head"])
+      assert.match(
+        problem({ [field]: "2h", maxAge: "1h" }),
+        new RegExp(`^bad-option ${field}: 2h is longer`),
+      );
   });
 
   test("with something unknown or impossible in it is refused, with its field named", () => {
@@ -43,7 +49,37 @@ describe("a policy", () => {
     assert.match(problem({ proxy: { from: ["10.0.0.0/33"] } }), /^bad-address proxy\.from: /);
     assert.match(problem({ pressure: { descriptors: 1.2 } }), /^bad-option pressure/);
     assert.match(problem({ detect: "1ms" }), /^budget-impossible detect: /);
-    assert.match(problem(null), /^bad-option policy: /);
+    for (const nothing of [undefined, null, 5, "idle", []])
+      assert.match(problem(nothing), /^bad-option policy: give an object/);
+  });
+
+  test("says what to give instead, whatever it was given", () => {
+    for (const odd of [10n, Symbol("x"), () => 1, {}, [1], null, true])
+      assert.match(problem({ idle: odd }), /^bad-option idle: .* give a duration such as "5m"/);
+    for (const odd of [NaN, Infinity, -1, 1e300])
+      assert.match(problem({ idle: odd }), /^bad-duration idle: .* give text such as "35s"/);
+    for (const odd of [NaN, Infinity, -1, 0, 1.5, 2 ** 53, "100", 10n, null])
+      assert.match(problem({ total: odd }), /^bad-option total: .* give a whole number from 1 on/);
+    for (const odd of [NaN, Infinity, 0, "500", null])
+      assert.match(problem({ body: { bytesPerSecond: odd } }), /^bad-option body\.bytesPerSecond: .* give a/);
+    assert.match(problem({ idle: NaN }), /idle: NaN is/);
+    assert.match(problem({ total: NaN }), /total: NaN is/);
+    assert.match(problem({ body: {} }), /^bad-option body\.bytesPerSecond: is missing/);
+    assert.match(problem({ maxAge: {} }), /^bad-option maxAge\.after: is missing/);
+    assert.match(problem({ maxAge: { after: "1h", graze: 1 } }), /^bad-option maxAge\.graze: .*"grace"/);
+    assert.match(problem({ newPerClient: { count: 5 } }), /^bad-option newPerClient\.within: is missing/);
+    assert.match(problem({ newPerClient: 5 }), /^bad-option newPerClient: 5 .* give \{ count: 50/);
+    assert.match(problem({ client: { key: "x" } }), /^bad-option client\.key: "x" .* give a function/);
+    assert.match(
+      problem({ client: { header: { name: "x-real-ip", from: ["::1"] } } }),
+      /give "x-forwarded-for" or/,
+    );
+    assert.match(
+      problem({ proxy: { from: "10.0.0.1" } }),
+      /^bad-option proxy\.from: "10\.0\.0\.1" .* give a list/,
+    );
+    assert.match(problem({ pressure: true }), /^bad-option pressure: true .* or null/);
+    assert.match(problem({ detect: null }), /^bad-option detect: null .* give a duration/);
   });
 
   test("is refused before anything is done to the server", () => {

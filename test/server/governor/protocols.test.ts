@@ -20,14 +20,14 @@ const certificate = selfSigned();
 
 for (const host of hosts)
   describe(`other servers on ${host}`, { concurrency: 4 }, () => {
-    test("net: silent ones are idle, slow readers that drain are not", async () => {
+    test("net: silent ones are idle, slow readers that drain are not", async (t) => {
       const server = createServer((socket) => {
         socket.on("error", () => {});
         socket.once("data", () => socket.write(Buffer.alloc(16_000_000)));
       });
       const governor = governServer(server, { idle: "700ms" });
-      const port = await listening(server, host);
-      const [silent, slow] = [await connected(port, host), await connected(port, host)];
+      const port = await listening(t, server, host);
+      const [silent, slow] = [await connected(t, port, host), await connected(t, port, host)];
       slow.pause();
       slow.write("give");
       // Takes a little now and then: the kernel's buffers move, and nothing else does.
@@ -43,22 +43,22 @@ for (const host of hosts)
       await closed(server, silent, slow);
     });
 
-    test("net: evicts the one that has been inactive for longest", async () => {
+    test("net: evicts the one that has been inactive for longest", async (t) => {
       const server = createServer((socket) =>
         socket.on("error", () => {}).on("data", () => socket.write("x")),
       );
       const governor = governServer(server, { total: 3, atLimit: "evict" });
-      const port = await listening(server, host);
+      const port = await listening(t, server, host);
       const clients = [];
       for (let n = 0; n < 3; n++) {
-        clients.push(await connected(port, host));
+        clients.push(await connected(t, port, host));
         await new Promise((resolve) => setTimeout(resolve, 30));
       }
       // The eldest is heard of again.
       clients[0]?.write("here");
       await once(clients[0] as (typeof clients)[0], "data");
       const gone = evicted(governor);
-      const fourth = await connected(port, host);
+      const fourth = await connected(t, port, host);
       const { reason, connection } = await gone;
       assert.equal(reason, "total");
       assert.equal(connection.remote.port, clients[1]?.localPort);
@@ -66,19 +66,19 @@ for (const host of hosts)
       await closed(server, ...clients, fourth);
     });
 
-    test("net: one more of a client makes room among its own", async () => {
+    test("net: one more of a client makes room among its own", async (t) => {
       const server = createServer((socket) =>
         socket.on("error", () => {}).on("data", () => socket.write("x")),
       );
       const governor = governServer(server, { perClient: 2, atLimit: "evict" });
-      const port = await listening(server, host);
-      const first = await connected(port, host);
-      const second = await connected(port, host);
+      const port = await listening(t, server, host);
+      const first = await connected(t, port, host);
+      const second = await connected(t, port, host);
       await new Promise((resolve) => setTimeout(resolve, 50));
       first.write("here");
       await once(first, "data");
       const gone = evicted(governor);
-      const third = await connected(port, host);
+      const third = await connected(t, port, host);
       const { reason, connection, verdict } = await gone;
       assert.equal(reason, "per-client");
       assert.equal(connection.remote.port, second.localPort);
@@ -86,23 +86,23 @@ for (const host of hosts)
       await closed(server, first, second, third);
     });
 
-    test("net: a client's allowance of new connections", async () => {
+    test("net: a client's allowance of new connections", async (t) => {
       const server = createServer((socket) => socket.on("error", () => {}));
       const governor = governServer(server, { newPerClient: { count: 3, within: "10h" } });
-      const port = await listening(server, host);
+      const port = await listening(t, server, host);
       const clients = [];
-      for (let n = 0; n < 5; n++) clients.push(await connected(port, host));
+      for (let n = 0; n < 5; n++) clients.push(await connected(t, port, host));
       await until(() => governor.snapshot().refused.rate === 2);
       assert.equal(governor.snapshot().accepted, 3);
       await closed(server, ...clients);
     });
 
-    test("net: the listener has the settings by which dead peers are noticed", async () => {
+    test("net: the listener has the settings by which dead peers are noticed", async (t) => {
       const server = createServer((socket) => socket.on("error", () => {}));
       governServer(server, { detect: "35s" });
-      const port = await listening(server, host);
+      const port = await listening(t, server, host);
       const accepted = once(server, "connection");
-      const client = await connected(port, host);
+      const client = await connected(t, port, host);
       const [socket] = (await accepted) as [Socket];
       const { keepalive, userTimeoutMs } = planDetection({ detectWithin: "35s" }).settings;
       const held = heldSettings(baseFd(socket));
@@ -110,11 +110,11 @@ for (const host of hosts)
       await closed(server, client);
     });
 
-    test("lives no longer than its maximum age, and ends in order", async () => {
+    test("lives no longer than its maximum age, and ends in order", async (t) => {
       const server = createHttpServer({ keepAliveTimeout: 0 }, (_request, response) => response.end("x"));
       const governor = governServer(server, { maxAge: { after: "500ms", jitter: 0.2 } });
-      const port = await listening(server, host);
-      const client = await connected(port, host);
+      const port = await listening(t, server, host);
+      const client = await connected(t, port, host);
       const text = received(client);
       const asking = setInterval(() => {
         if (client.writable) client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -126,11 +126,11 @@ for (const host of hosts)
       await closed(server, client);
     });
 
-    test("https: a handshake that is not finished, and a head that is not", async () => {
+    test("https: a handshake that is not finished, and a head that is not", async (t) => {
       const server = createHttpsServer(certificate, (_request, response) => response.end("hello"));
       const governor = governServer(server, { handshake: "300ms", head: "600ms" });
-      const port = await listening(server, host);
-      const half = await connected(port, host);
+      const port = await listening(t, server, host);
+      const half = await connected(t, port, host);
       half.write(Buffer.from("1603010200", "hex"));
       assert.equal((await evicted(governor)).reason, "handshake");
       const secure = connectTls({ port, host, rejectUnauthorized: false });
@@ -149,14 +149,14 @@ for (const host of hosts)
     });
 
     for (const secure of [false, true])
-      test(`http2 ${secure ? "over TLS" : "over TCP"}: requests are finished, and its client told`, async () => {
+      test(`http2 ${secure ? "over TLS" : "over TCP"}: requests are finished, and its client told`, async (t) => {
         const server = secure ? createSecureServer(certificate) : createHttp2Server();
         server.on("stream", (stream, headers) => {
           setTimeout(() => stream.respond(), 50);
           setTimeout(() => stream.end("done"), headers[":path"] === "/slow" ? 1_500 : 50);
         });
         const governor = governServer(server, { idle: "400ms" });
-        const port = await listening(server, host);
+        const port = await listening(t, server, host);
         const client = connectHttp2(`${secure ? "https" : "http"}://${inUrl(host)}:${port}`, {
           rejectUnauthorized: false,
         });
@@ -179,10 +179,34 @@ for (const host of hosts)
         await closed(server);
       });
 
-    test("http2: a session without a stream is idle, whatever it pings", async () => {
+    test("http2: nobody is blamed for a body that the program does not read", async (t) => {
+      const server = createHttp2Server();
+      server.on("stream", (stream, { ":path": path }) => {
+        const read = (): void => void stream.resume().on("end", () => stream.respond() ?? stream.end("read"));
+        // Its window is that of the connection: the other stream's body cannot come either.
+        if (path === "/late") setTimeout(read, 1_500);
+        else read();
+      });
+      const governor = governServer(server, { body: { bytesPerSecond: 1_000, window: "200ms" } });
+      const port = await listening(t, server, host);
+      const client = connectHttp2(`http://${inUrl(host)}:${port}`);
+      const post = async (path: string): Promise<string> => {
+        const stream = client.request({ ":path": path, ":method": "POST" });
+        stream.end(Buffer.alloc(300_000));
+        let text = "";
+        for await (const piece of stream.setEncoding("utf8")) text += String(piece);
+        return text;
+      };
+      assert.deepEqual(await Promise.all([post("/late"), post("/prompt")]), ["read", "read"]);
+      assert.equal(governor.snapshot().evicted.body, 0);
+      client.close();
+      await closed(server);
+    });
+
+    test("http2: a session without a stream is idle, whatever it pings", async (t) => {
       const server = createHttp2Server((_request, response) => response.end("x"));
       const governor = governServer(server, { idle: "500ms" });
-      const port = await listening(server, host);
+      const port = await listening(t, server, host);
       const client = connectHttp2(`http://${inUrl(host)}:${port}`);
       await once(client, "connect");
       const pinging = setInterval(() => client.destroyed || client.ping(() => {}), 50);
@@ -192,7 +216,7 @@ for (const host of hosts)
       await closed(server);
     });
 
-    test("http2: a body that trickles, and a response that is not taken", async () => {
+    test("http2: a body that trickles, and a response that is not taken", async (t) => {
       const server = createHttp2Server();
       server.on("stream", (stream, headers) => {
         stream.on("error", () => {});
@@ -200,7 +224,7 @@ for (const host of hosts)
         else stream.end(Buffer.alloc(10_000_000));
       });
       const governor = governServer(server, { body: { bytesPerSecond: 1_000, window: "300ms" } });
-      const port = await listening(server, host);
+      const port = await listening(t, server, host);
       for (const [method, expected] of [
         ["POST", "body"],
         ["GET", "slow-read"],
@@ -218,7 +242,7 @@ for (const host of hosts)
     });
 
     for (const given of ["the http server", "the WebSocketServer"])
-      test(`ws, by ${given}: held after the upgrade, and closed with 1012`, async () => {
+      test(`ws, by ${given}: held after the upgrade, and closed with 1012`, async (t) => {
         const server = createHttpServer();
         const sockets = new WebSocketServer({ server });
         sockets.on("connection", (socket) => socket.on("message", (data) => socket.send(data)));
@@ -226,7 +250,7 @@ for (const host of hosts)
           idle: "700ms",
           head: "200ms",
         });
-        const port = await listening(server, host);
+        const port = await listening(t, server, host);
         const [silent, busy] = [0, 1].map(() => new WebSocket(`ws://${inUrl(host)}:${port}`));
         assert.ok(silent !== undefined && busy !== undefined);
         const silentClosed = once(silent, "close");

@@ -22,17 +22,17 @@ async function refused(governor: ReturnType<typeof governServer>): Promise<Refus
 
 for (const host of hosts)
   describe(`PROXY headers on ${host}`, () => {
-    test("name the client, however they arrive", async () => {
+    test("name the client, however they arrive", async (t) => {
       const server = createHttpServer((incoming, response) => {
         const held = governor.connectionOf(incoming);
         response.end(`${held?.client} ${held?.proxied?.source?.port} ${incoming.url}`);
       });
       const governor = governServer(server, { perClient: 1, proxy: { from: ["127.0.0.0/8", "::1"] } });
-      const port = await listening(server, host);
-      const whole = await connected(port, host);
+      const port = await listening(t, server, host);
+      const whole = await connected(t, port, host);
       whole.write(from6 + request);
       assert.match(await received(whole), /2001:db8::\/64 5000 \/$/);
-      const split = await connected(port, host);
+      const split = await connected(t, port, host);
       split.setNoDelay(true);
       const answer = received(split);
       for (const byte of from4 + request) {
@@ -43,18 +43,18 @@ for (const host of hosts)
       await closed(server, whole, split);
     });
 
-    test("count each client by itself", async () => {
+    test("count each client by itself", async (t) => {
       const server = createServer((socket) => socket.on("error", () => {}).write("in"));
       const governor = governServer(server, { perClient: 1, proxy: { from: [host] } });
-      const port = await listening(server, host);
+      const port = await listening(t, server, host);
       const clients: Socket[] = [];
       for (const header of [from4, from6]) {
-        const client = await connected(port, host);
+        const client = await connected(t, port, host);
         clients.push(client);
         client.write(header);
         assert.equal(String(await once(client, "data")), "in");
       }
-      const second = await connected(port, host);
+      const second = await connected(t, port, host);
       second.write(from4);
       assert.deepEqual(await refused(governor), {
         reason: "per-client",
@@ -64,10 +64,10 @@ for (const host of hosts)
       await closed(server, ...clients, second);
     });
 
-    test("are required of proxies, and refused from anybody else", async () => {
+    test("are required of proxies, and refused from anybody else", async (t) => {
       const server = createHttpServer((_request, response) => response.end("hello"));
       const governor = governServer(server, { proxy: { from: [host], within: "200ms" } });
-      const port = await listening(server, host);
+      const port = await listening(t, server, host);
       for (const [bytes, reason] of [
         [request, "proxy-malformed"],
         ["PROXY TCP4 no\r\n", "proxy-malformed"],
@@ -75,7 +75,7 @@ for (const host of hosts)
         ["PROXY TC", "proxy-late"],
         ["", "proxy-late"],
       ] as const) {
-        const client = await connected(port, host);
+        const client = await connected(t, port, host);
         client.write(bytes);
         assert.equal((await refused(governor)).reason, reason);
         client.destroy();
@@ -84,8 +84,8 @@ for (const host of hosts)
       governor.close();
       const open = createHttpServer((_request, response) => response.end("hello"));
       const elsewhere = governServer(open, { proxy: { from: ["10.0.0.0/8", "fd00::/8"] } });
-      const openPort = await listening(open, host);
-      const [forger, honest] = [await connected(openPort, host), await connected(openPort, host)];
+      const openPort = await listening(t, open, host);
+      const [forger, honest] = [await connected(t, openPort, host), await connected(t, openPort, host)];
       forger.write(from4 + request);
       assert.equal((await refused(elsewhere)).reason, "proxy-forged");
       assert.equal(await received(forger), "");
@@ -95,17 +95,17 @@ for (const host of hosts)
       const strict = createServer();
       const strictly = governServer(strict, { proxy: { from: ["10.0.0.0/8"], direct: false } });
       const refusal = refused(strictly);
-      const client = await connected(await listening(strict, host), host);
+      const client = await connected(t, await listening(t, strict, host), host);
       assert.equal((await refusal).reason, "proxy-untrusted");
       await closed(strict, client);
     });
 
-    test("stand before TLS and before HTTP/2", async () => {
+    test("stand before TLS and before HTTP/2", async (t) => {
       const server = createTlsServer(selfSigned(), (socket) => {
         socket.end(`${governor.connectionOf(socket)?.client}`);
       });
       const governor = governServer(server, { proxy: { from: [host] } });
-      const client = await connected(await listening(server, host), host);
+      const client = await connected(t, await listening(t, server, host), host);
       client.write(from4);
       const secure = connectTls({ socket: client, rejectUnauthorized: false });
       assert.equal(await received(secure), "192.0.2.1");
@@ -115,7 +115,7 @@ for (const host of hosts)
         response.end(`${both.connectionOf(incoming.stream.session)?.client}`);
       });
       const both = governServer(h2, { proxy: { from: [host] } });
-      const raw = await connected(await listening(h2, host), host);
+      const raw = await connected(t, await listening(t, h2, host), host);
       raw.write(from6);
       const { connect } = await import("node:http2");
       const session = connect("http://a", { createConnection: () => raw });
@@ -129,13 +129,13 @@ for (const host of hosts)
     });
   });
 
-test("curl's PROXY header is read, over both families", async () => {
+test("curl's PROXY header is read, over both families", async (t) => {
   const server = createHttpServer((incoming, response) => {
     const proxied = governor.connectionOf(incoming)?.proxied;
     response.end(`${proxied?.version} ${proxied?.source?.address} ${proxied?.destination?.address}`);
   });
   const governor = governServer(server, { proxy: { from: ["127.0.0.1", "::1"] } });
-  const port = await listening(server, "::");
+  const port = await listening(t, server, "::");
   for (const [host, address] of [
     ["127.0.0.1", "127.0.0.1"],
     ["[::1]", "::1"],

@@ -1,20 +1,23 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, type Server, type Socket } from "node:net";
+import type { TestContext } from "node:test";
 import type { EvictionReason, Governor, HeldConnection } from "../../../src/server/index.js";
 import type { Verdict } from "../../../src/verdict/verdict.js";
 
 export const hosts = ["127.0.0.1", "::1"] as const;
 
-/** @returns the port. */
-export async function listening(server: Server, host: string): Promise<number> {
+/** Listens no longer than the test lasts, also one that fails. @returns the port. */
+export async function listening(t: TestContext, server: Server, host: string): Promise<number> {
+  t.after(() => void server.close());
   server.listen(0, host);
   await once(server, "listening");
   return (server.address() as AddressInfo).port;
 }
 
-/** A client that does nothing by itself, and takes every ending as it comes. */
-export async function connected(port: number, host: string): Promise<Socket> {
+/** A client that does nothing by itself, and takes every ending as it comes; it is gone when the test is over. */
+export async function connected(t: TestContext, port: number, host: string): Promise<Socket> {
   const socket = connect({ port, host, allowHalfOpen: true });
+  t.after(() => void socket.destroy());
   socket.on("error", () => {});
   await once(socket, "connect");
   return socket;
