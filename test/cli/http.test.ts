@@ -60,6 +60,7 @@ describe("http refuses in one line", { concurrency: 2 }, () => {
     ],
     [["localhost", "--header", "A: b\r\nC: d"], /^deadpeer: --header .* is no header/],
     [["localhost", "--header", "Connection: close"], /^deadpeer: --header Connection: /],
+    [["localhost", "--header", "Content-Length: 5"], /^deadpeer: --header Content-Length: no body is sent/],
     [["localhost", "--ca", "/nowhere.pem"], /^deadpeer: --ca \/nowhere\.pem cannot be read: ENOENT/],
     [["localhost", "--check", "race-windw"], /no finding "race-windw"; did you mean race-window\?/],
   ] as const)

@@ -80,6 +80,11 @@ function readHeader(line: string): readonly [string, string] {
       "bad-option",
       "--header Connection: that header is what is measured, and deadpeer's to set",
     );
+  if (/^(content-length|transfer-encoding)$/i.test(name))
+    throw new DeadpeerError(
+      "bad-option",
+      `--header ${name}: no body is sent, and the server would wait for one`,
+    );
   return [name, value];
 }
 

@@ -28,6 +28,10 @@ export async function run(url: string, options: HttpCommandOptions): Promise<voi
         note(beginning(look, request.maxMs));
         if (look.location !== null && !request.follow)
           note(`it redirects to ${look.location}; --follow measures there`);
+        if (look.answer.status >= 400)
+          note(
+            `status ${look.answer.status}: with an error many servers close connections that they keep otherwise`,
+          );
         progress.start();
       },
       (next) => note(`redirected to ${next}`),

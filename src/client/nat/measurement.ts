@@ -92,7 +92,7 @@ export class Measurement {
     if (signal.aborted) interrupted();
     signal.addEventListener("abort", interrupted);
     try {
-      const addresses = await addressesOf(target, family);
+      const addresses = await addressesOf(target, family, this.#end.signal);
       const control = await Control.open(addresses, {
         signal: this.#end.signal,
         fail: (error) => this.#fail(error),

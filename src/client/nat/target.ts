@@ -2,6 +2,7 @@ import { lookup } from "node:dns/promises";
 import { isIP, isIPv6 } from "node:net";
 import { DeadpeerError } from "../../errors.js";
 import { defaultEchoPort } from "../../heartbeat/echo/lines.js";
+import { unlessAborted } from "./wait.js";
 
 /** Where to, as it was asked for. */
 export interface HostPort {
@@ -45,17 +46,26 @@ export function formatEndpoint(address: string, port: number): string {
  * All addresses of a host, in the resolver's order (RFC 6724).
  *
  * @param family only those; null: both.
- * @throws DeadpeerError `cannot-connect` where there are none.
+ * @param signal ends the wait, not the resolver's own: getaddrinfo(3) cannot be interrupted.
+ * @throws DeadpeerError `cannot-connect` where there are none; whatever `signal` is aborted with.
  */
-export async function addressesOf({ host, port }: HostPort, family: 4 | 6 | null): Promise<Address[]> {
+export async function addressesOf(
+  { host, port }: HostPort,
+  family: 4 | 6 | null,
+  signal: AbortSignal,
+): Promise<Address[]> {
   const only = family === null ? "" : ` over IPv${family}`;
   const itself = isIP(host);
   if (itself !== 0 && family !== null && itself !== family)
     throw new DeadpeerError("bad-option", `${host} is an IPv${itself} address: it cannot be reached${only}`);
   try {
-    const found = await lookup(host, { all: true, family: family ?? 0, verbatim: true });
+    const found = await unlessAborted(
+      lookup(host, { all: true, family: family ?? 0, verbatim: true }),
+      signal,
+    );
     return found.map((one) => ({ address: one.address, family: one.family === 6 ? 6 : 4, port }));
   } catch (error) {
+    signal.throwIfAborted();
     const { code = "" } = error as NodeJS.ErrnoException;
     const reason =
       code === "ENOTFOUND" ? "no such name" : code === "EAI_AGAIN" ? "no name server answers" : code;

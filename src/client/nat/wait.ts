@@ -15,3 +15,17 @@ export function wait(delayMs: number, signal: AbortSignal): Promise<void> {
     else signal.addEventListener("abort", abort, { once: true });
   });
 }
+
+/**
+ * What work gives, unless the signal fires first; work that cannot be interrupted goes on then, and nobody waits for it.
+ *
+ * @throws whatever work does, or `signal` is aborted with.
+ */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    if (signal.aborted) abort();
+  });
+}

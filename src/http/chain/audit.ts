@@ -49,7 +49,7 @@ export function audit(hops: readonly Hop[], marginMs: number): Audit {
 
 /** Programs write their names as they do. */
 function capital(sentence: string): string {
-  return sentence.replace(/^the /, "The ");
+  return sentence.replace(/^(the|of) /, (word) => word.charAt(0).toUpperCase() + word.slice(1));
 }
 
 interface Compared {
@@ -132,12 +132,16 @@ function unknown(first: Hop, second: Hop): Compared {
     blind === first
       ? "for how long it keeps connections to the next hop"
       : "for how long it keeps connections";
-  const because = `of ${blind.name} is not known ${what}`;
+  const reason = blind === first ? first.unknown?.sending : second.unknown?.keeping;
+  const because =
+    reason === undefined
+      ? `of ${blind.name} is not known ${what}`
+      : `${blind.name} ${reason}: ${what} is not known`;
   return {
     pair: { from: first.name, to: second.name, idleMs: null, keepAliveMs: null, verdict: "unknown", because },
     fault: {
       code: "unknown-times",
-      message: `Of ${blind.name} is not known ${what}: give it, e.g. ${blind === first ? "idle=60s" : "keepalive=65s"}, or what sets it.`,
+      message: `${capital(because)}; give it, e.g. ${blind === first ? "idle=60s" : "keepalive=65s"}, or what sets it.`,
       set: [],
     },
   };

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { badConfiguration } from "./config-error.js";
 
@@ -9,20 +9,38 @@ const mostFiles = 1_000;
 /** @throws DeadpeerError `bad-configuration`: no file, not readable, or too large. */
 export function readConfiguration(path: string, place = path): string {
   try {
-    const { size } = statSync(path);
-    if (size > mostBytes)
+    const bytes = readAtMost(path, mostBytes + 1);
+    if (bytes.length > mostBytes)
       throw badConfiguration(
         place,
-        `${path} has ${size} bytes; a configuration has no more than ${mostBytes}`,
+        `${path === place ? "" : `${path} `}has more than ${mostBytes} bytes, which no configuration has`,
       );
     // Editors of Windows begin a file with a mark for its byte order.
-    return readFileSync(path, "utf8").replace(/^\uFEFF/, "");
+    return bytes.toString().replace(/^\uFEFF/, "");
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "bad-configuration") throw error;
     const reason =
       code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a folder" : message;
     throw badConfiguration(place, `${path === place ? "" : `${path} `}cannot be read: ${reason}`, error);
+  }
+}
+
+/** A device or a pipe has no size that could be looked at before. */
+function readAtMost(path: string, most: number): Buffer {
+  const fd = openSync(path, "r");
+  try {
+    const pieces: Buffer[] = [];
+    for (let left = most; left > 0; ) {
+      const piece = Buffer.allocUnsafe(Math.min(left, 65_536));
+      const length = readSync(fd, piece);
+      if (length === 0) break;
+      pieces.push(piece.subarray(0, length));
+      left -= length;
+    }
+    return Buffer.concat(pieces);
+  } finally {
+    closeSync(fd);
   }
 }
 

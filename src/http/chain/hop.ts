@@ -55,6 +55,8 @@ export interface Hop {
   readonly forgetsMs: number | null;
   /** By which names `--upstream` can pick one of those that it passes on to; empty where it has none. */
   readonly upstreams: readonly string[];
+  /** Where one of both is not known, why, in words that follow its name. */
+  readonly unknown?: { readonly sending?: string; readonly keeping?: string };
   /** What is wrong with it alone. */
   readonly faults: readonly Fault[];
 }

@@ -1,6 +1,9 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { parseDocument } from "yaml";
+import { DeadpeerError } from "../../errors.js";
+import { middleboxes } from "../../plan/middleboxes.js";
+import { nearest } from "../../plan/nearest.js";
 import { badConfiguration } from "./config-error.js";
 import { envoyHop } from "./envoy/hop.js";
 import { isFigures, readFigures } from "./figures.js";
@@ -30,13 +33,31 @@ export function readHop(given: string, role: Role, only: string | null): Hop {
   const [, prefix, rest = ""] = /^(nginx|haproxy|envoy|node|measured):(.+)$/.exec(given) ?? [];
   if (prefix !== undefined) return fromFile(rest, role, only, prefix as Kind);
   if (existsSync(given) || /[/.]/.test(given)) return fromFile(given, role, only, null);
-  return readService(given, role);
+  return fromCatalogue(given, role);
+}
+
+function fromCatalogue(given: string, role: Role): Hop {
+  try {
+    return readService(given, role);
+  } catch (error) {
+    if (!(error instanceof DeadpeerError && error.code === "unknown-path")) throw error;
+    const guess = nearest(
+      given,
+      middleboxes.flatMap(({ id, aliases = [] }) => [id].concat(aliases)),
+    );
+    throw new DeadpeerError(
+      "unknown-path",
+      `--${role} ${JSON.stringify(given)}: there is no such file, and no service of that name; did you mean ${guess}? (\`deadpeer plan --list paths\` names all)`,
+      { cause: error },
+    );
+  }
 }
 
 function fromFile(path: string, role: Role, only: string | null, asked: Kind | null): Hop {
   const text = readConfiguration(path);
   const file = basename(path);
   if (text.trim() === "") throw badConfiguration(path, "is empty");
+  if (text.includes("\0")) throw badConfiguration(path, "is no text");
   const kind = asked ?? kindOf(path, text);
   switch (kind) {
     case "nginx": {
@@ -57,8 +78,16 @@ function kindOf(path: string, text: string): Kind | "json" {
   if (/\.ya?ml$/i.test(path)) return "envoy";
   if (/^\s*\{/.test(text))
     return /"(static_resources|resources|listeners|clusters)"\s*:/.test(text) ? "envoy" : "json";
-  return /^\s*(global|defaults|frontend|backend|listen)\b[^{;]*$/m.test(text) ? "haproxy" : "nginx";
+  if (/^\s*(global|defaults|frontend|backend|listen)\b[^{;=]*$/m.test(text)) return "haproxy";
+  if (/nginx/i.test(path) || nginxBlock.test(text) || nginxLine.test(text)) return "nginx";
+  throw badConfiguration(
+    path,
+    "is none of the configurations that are read (nginx, haproxy, Envoy, JSON of Node's settings or of a measurement); if it is one, write for example nginx:FILE, and else figures: keepalive=75s",
+  );
 }
+
+const nginxBlock = /(^|[\s;{}])(events|http|server|upstream|location|map)\b[^;{}=]*\{/;
+const nginxLine = /(^|[\s;{}])(include|listen|keepalive_\w+|proxy_\w+|grpc_\w+|server_name|root)\s[^;{}=]*;/;
 
 function yaml(text: string, file: string): unknown {
   const document = parseDocument(text, { prettyErrors: true });

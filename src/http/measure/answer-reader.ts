@@ -25,6 +25,8 @@ type State = "head" | "body" | "chunk-size" | "chunk" | "chunk-end" | "trailers"
 export class UnreadableAnswer extends Error {}
 
 const newline = 0x0a;
+/** With what each answer begins, whatever its version. */
+const start = "HTTP/";
 
 /**
  * Reads one answer over HTTP/1 from pieces of any size.
@@ -111,6 +113,7 @@ export class AnswerReader {
     if (!isHead && this.#lineBytes > answerBounds.lineBytes)
       throw new UnreadableAnswer("has a chunk size without end");
     this.#line.push(piece);
+    if (this.#lineBytes - piece.length < start.length) this.#checkStart();
     if (end < 0) return piece.length;
     const text = Buffer.concat(this.#line)
       .toString("latin1")
@@ -119,6 +122,16 @@ export class AnswerReader {
     this.#lineBytes = 0;
     this.#takeLine(text);
     return piece.length;
+  }
+
+  /** Whoever speaks another protocol need not end its line, and waits for us to speak it too. */
+  #checkStart(): void {
+    if (this.#state !== "head" || this.#lines.length > 0) return;
+    const bytes = Buffer.concat(this.#line);
+    const text = bytes.toString("latin1");
+    const isEmptyLine = /^\r?\n?$/.test(text);
+    if (!isEmptyLine && !text.startsWith(start.slice(0, text.length)))
+      throw new UnreadableAnswer(otherProtocol(bytes));
   }
 
   #takeLine(text: string): void {
@@ -158,7 +171,7 @@ export class AnswerReader {
     this.#sectionBytes = 0;
     const [, version, status] = /^HTTP\/(1\.[01]) (\d{3})(?: .*)?$/.exec(first) ?? [];
     if (version === undefined || status === undefined)
-      throw new UnreadableAnswer(`does not begin as HTTP/1: ${quoted(first)}`);
+      throw new UnreadableAnswer(`is not HTTP/1, but begins with ${quoted(first)}`);
     if (status === "101") throw new UnreadableAnswer("switches to another protocol unasked");
     if (status.startsWith("1")) {
       if (++this.#interim > answerBounds.interim) throw new UnreadableAnswer("never gets beyond 1xx");
@@ -183,6 +196,16 @@ export class AnswerReader {
             ? "body"
             : "done";
   }
+}
+
+/** What begins so instead of an answer; two are told by their first bytes. */
+function otherProtocol(bytes: Buffer): string {
+  // RFC 9113, section 3.4: a server's first frame is SETTINGS (type 4), of stream 0.
+  if (bytes.length >= 9 && bytes[3] === 4 && bytes.readUInt32BE(5) === 0)
+    return "is HTTP/2, which is measured over TLS only";
+  // RFC 8446, section 5.1: an alert, which is how TLS takes plain text.
+  if (bytes[0] === 21 && bytes[1] === 3) return "is a TLS alert; write https://";
+  return `is not HTTP, but begins with ${quoted(bytes.toString("latin1").trimEnd())}`;
 }
 
 function quoted(text: string): string {

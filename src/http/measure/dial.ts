@@ -131,7 +131,11 @@ function tlsRefusal(error: unknown, endpoint: string): DeadpeerError {
       `${endpoint}: its certificate is not trusted: ${problem} (${code}); give --ca FILE, or --insecure to measure it all the same`,
       { operation: "TLS handshake", cause: error },
     );
-  const reason = code === "ECONNRESET" ? "the connection was reset" : problem;
+  // OpenSSL's messages hold the places in its source; its reason is in plain words.
+  const { reason: said = problem } = error as { readonly reason?: string };
+  const isPlain = code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG";
+  const reason =
+    code === "ECONNRESET" ? "the connection was reset" : isPlain ? `${said}; is it http:// perhaps?` : said;
   return new DeadpeerError("cannot-connect", `${endpoint} does not speak TLS with us: ${reason}`, {
     operation: "TLS handshake",
     cause: error,

@@ -34,7 +34,7 @@ export async function lookFirst(
   options: Omit<ServerOptions, "address">,
   family: 4 | 6 | null,
 ): Promise<FirstLook> {
-  const addresses = await addressesOf(options.target, family);
+  const addresses = await addressesOf(options.target, family, options.signal);
   const { server, wire } = await firstThatStands(options, addresses);
   try {
     const { patienceMs } = options;
@@ -94,7 +94,7 @@ function expectAnswer({ fate, answer, problem }: Exchange, options: ServerOption
   const refuse = (what: string): DeadpeerError => new DeadpeerError("cannot-connect", `${endpoint} ${what}`);
   switch (fate) {
     case "reset":
-      throw refuse("resets the connection instead of answering");
+      throw refuse(problem ?? "resets the connection instead of answering");
     case "closed":
       throw refuse("closes the connection instead of answering");
     case "lost":
@@ -128,7 +128,10 @@ function whyNot(
     case "answered":
       return null;
     case "reset":
-      return "resets the connection when it is used again, although its answer lets that be expected";
+      return (
+        second.problem ??
+        "resets the connection when it is used again, although its answer lets that be expected"
+      );
     case "lost":
       return "does not answer a second request on the connection";
     case "unreadable":
@@ -167,6 +170,11 @@ function whereTo({ location, server }: FirstLook): HttpTarget {
   }
 }
 
+/** What was given for one host, a password perhaps, is not shown to another, nor to those who listen on the way there. */
+function mayHave({ authority, secure }: HttpTarget, given: HttpTarget): boolean {
+  return authority === given.authority && (secure || !given.secure);
+}
+
 /** As many as browsers and clients follow, roughly; more go round in a circle. */
 const mostRedirects = 10;
 
@@ -190,9 +198,7 @@ export async function lookBehindRedirects(
       );
     const target = whereTo(look);
     followed(target.url);
-    const elsewhere = target.authority !== look.server.options.target.authority;
-    // What was given for one host, a password perhaps, is not shown to another.
-    const headers = elsewhere ? [] : options.headers;
+    const headers = mayHave(target, options.target) ? options.headers : [];
     look = await lookFirst({ ...options, target, headers }, family);
   }
   return look;

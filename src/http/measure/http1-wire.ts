@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { systemClock } from "../../kernel/clock.js";
-import { AnswerReader, UnreadableAnswer } from "./answer-reader.js";
+import { AnswerReader, answerBounds, UnreadableAnswer } from "./answer-reader.js";
 import type { Dialled } from "./dial.js";
 import { dataArrivedMs, infoOf, packetsOf, rttMsOf, receivedEnd, segmentArrivedMs } from "./kernel-view.js";
 import type { HttpTarget } from "./target.js";
@@ -35,6 +35,8 @@ export class Http1Wire implements Wire {
   #end: WireEnd | null = null;
   #tellEnd: (end: WireEnd) => void = () => {};
   #unaskedBytes = 0;
+  /** What came before the first request; null: there has been one. */
+  #greeting: Buffer[] | null = [];
   #pending: Pending | null = null;
   #closedByUs = false;
   readonly #abort = (): void => this.close();
@@ -93,7 +95,10 @@ export class Http1Wire implements Wire {
       };
       const impatient = systemClock.set(() => settle("lost"), options.patienceMs);
       this.#pending = { reader, settle };
-      if (this.#end !== null) settle(this.#end.by === "fin" ? "closed" : "reset");
+      const otherProtocol = this.#otherProtocol();
+      this.#greeting = null;
+      if (otherProtocol !== null) settle("unreadable", otherProtocol);
+      else if (this.#end !== null) settle(this.#end.by === "fin" ? "closed" : "reset");
       else this.#socket.write(this.#requestText(options));
     });
   }
@@ -138,6 +143,7 @@ export class Http1Wire implements Wire {
     const pending = this.#pending;
     if (pending === null) {
       this.#unaskedBytes += bytes.length;
+      if (this.#greeting !== null && this.#unaskedBytes <= answerBounds.lineBytes) this.#greeting.push(bytes);
       return;
     }
     try {
@@ -148,6 +154,17 @@ export class Http1Wire implements Wire {
     } catch (error) {
       if (!(error instanceof UnreadableAnswer)) throw error;
       pending.settle("unreadable", error.message);
+    }
+  }
+
+  /** Servers of SSH, SMTP and others speak first; in words that follow "the server's answer". */
+  #otherProtocol(): string | null {
+    try {
+      new AnswerReader({ head: true }).push(Buffer.concat(this.#greeting ?? []));
+      return null;
+    } catch (error) {
+      if (!(error instanceof UnreadableAnswer)) throw error;
+      return error.message;
     }
   }
 

@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import type { Socket } from "node:net";
 import { systemClock } from "../../kernel/clock.js";
+import type { ClockTimer } from "../../time/clock.js";
 import type { Dialled } from "./dial.js";
 import { dataArrivedMs, packetsOf, rttMsOf, receivedEnd, segmentArrivedMs } from "./kernel-view.js";
 import type { RequestShape } from "./http1-wire.js";
@@ -15,7 +16,32 @@ const ofConnections = new Set([
   "proxy-connection",
   "transfer-encoding",
   "upgrade",
+  "http2-settings",
 ]);
+/** How often the kernel is asked whether the connection has ended, of which Node's sessions tell nothing. */
+const lookMs = 50;
+
+/** RFC 9113, section 7. */
+const errorNames = [
+  "NO_ERROR",
+  "PROTOCOL_ERROR",
+  "INTERNAL_ERROR",
+  "FLOW_CONTROL_ERROR",
+  "SETTINGS_TIMEOUT",
+  "STREAM_CLOSED",
+  "FRAME_SIZE_ERROR",
+  "REFUSED_STREAM",
+  "CANCEL",
+  "COMPRESSION_ERROR",
+  "CONNECT_ERROR",
+  "ENHANCE_YOUR_CALM",
+  "INADEQUATE_SECURITY",
+  "HTTP_1_1_REQUIRED",
+];
+
+function errorName(code: number): string {
+  return errorNames[code] ?? `error ${code}`;
+}
 
 /** HTTP/2 over one connection, one request at a time. */
 export class Http2Wire implements Wire {
@@ -29,6 +55,8 @@ export class Http2Wire implements Wire {
   #end: WireEnd | null = null;
   #tellEnd: (end: WireEnd) => void = () => {};
   #announced = false;
+  /** Of the GOAWAY. */
+  #goodbye: number | null = null;
   #closedByUs = false;
   readonly #abort = (): void => this.close();
 
@@ -49,8 +77,9 @@ export class Http2Wire implements Wire {
     socket.on("error", take);
     this.#session.on("error", take);
     // After it the server takes no more requests (RFC 9113, section 6.8), whatever becomes of the connection.
-    this.#session.on("goaway", () => {
+    this.#session.on("goaway", (code: number) => {
       this.#announced = true;
+      this.#goodbye = code;
       this.#over("fin");
     });
     this.#session.on("close", () => this.#over(failed ?? "fin"));
@@ -78,10 +107,11 @@ export class Http2Wire implements Wire {
     let bodyBytes = 0;
     let settled = false;
     return new Promise((resolve) => {
-      const settle = (fate: Fate): void => {
+      const settle = (fate: Fate, problem: string | null = null): void => {
         if (settled) return;
         settled = true;
         systemClock.clear(impatient);
+        systemClock.clear(looking);
         const status = Number(headers.get(statusHeader)?.[0] ?? 0);
         const answer =
           status === 0
@@ -90,7 +120,7 @@ export class Http2Wire implements Wire {
         resolve({
           fate,
           answer,
-          problem: null,
+          problem,
           beganMs,
           settledMs: systemClock.monotonic(),
           arrivedMs: dataArrivedMs(this.#socket),
@@ -101,6 +131,15 @@ export class Http2Wire implements Wire {
         settle("lost");
         stream?.close(constants.NGHTTP2_CANCEL);
       }, patienceMs);
+      const lookLater = (seenBytes: number | null): ClockTimer =>
+        systemClock.set(() => {
+          const end = receivedEnd(this.#socket);
+          // Two looks with nothing between: what came before the end has been read.
+          if (end !== null && seenBytes === bodyBytes)
+            settle(headers.size > 0 ? "broken-off" : end.by === "rst" ? "reset" : "closed");
+          else looking = lookLater(end === null ? null : bodyBytes);
+        }, lookMs);
+      let looking = lookLater(null);
       if (this.#end !== null || this.#session.closed || this.#session.destroyed) {
         settle(this.#end?.by === "rst" ? "reset" : "closed");
         return;
@@ -115,9 +154,24 @@ export class Http2Wire implements Wire {
       stream.on("end", () => {
         if (headers.size > 0) settle("answered");
       });
-      stream.on("error", () => settle(headers.size > 0 ? "broken-off" : "reset"));
+      const code = (): number => stream?.rstCode ?? constants.NGHTTP2_NO_ERROR;
+      stream.on("error", (error: NodeJS.ErrnoException) =>
+        settle(headers.size > 0 ? "broken-off" : "reset", this.#refusal(error, code())),
+      );
       stream.on("close", () => settle(headers.size > 0 ? "broken-off" : "closed"));
     });
+  }
+
+  /** What the server did over HTTP/2, the TCP connection being in order; null: it is TCP's reset. */
+  #refusal({ code }: NodeJS.ErrnoException, rstCode: number): string | null {
+    switch (code) {
+      case "ERR_HTTP2_STREAM_ERROR":
+        return `resets the request over HTTP/2 (${errorName(rstCode)})`;
+      case "ERR_HTTP2_SESSION_ERROR":
+        return `ends the connection over HTTP/2 (${errorName(this.#goodbye ?? rstCode)})`;
+      default:
+        return null;
+    }
   }
 
   /** The session is over by then, and Node's takes no more requests. */
@@ -140,8 +194,12 @@ export class Http2Wire implements Wire {
       "user-agent": "deadpeer",
       accept: "*/*",
     };
-    for (const [name, value] of headers)
-      if (!ofConnections.has(name.toLowerCase())) own[name.toLowerCase()] = value;
+    for (const [given, value] of headers) {
+      const name = given.toLowerCase();
+      if (name === "host") own[":authority"] = value;
+      // RFC 9113, section 8.2.2: TE may be there, and say nothing but this.
+      else if (!ofConnections.has(name) && (name !== "te" || value === "trailers")) own[name] = value;
+    }
     return own;
   }
 

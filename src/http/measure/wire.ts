@@ -26,7 +26,7 @@ export interface Exchange {
   readonly fate: Fate;
   /** As far as it was read; whole where the fate is "answered". */
   readonly answer: Answer | null;
-  /** Of an unreadable answer, in words that follow "the server's answer". */
+  /** Of an unreadable answer, in words that follow "the server's answer"; of a reset that is HTTP/2's, that follow "the server". */
   readonly problem: string | null;
   /** On the monotonic clock: before the request was written, and when it was settled. */
   readonly beganMs: number;

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { addressesOf, formatEndpoint, parseHostPort } from "../../../src/client/nat/target.js";
 
+const never = new AbortController().signal;
+
 describe("a server's name and port", () => {
   for (const [text, host, port] of [
     ["db.example:5432", "db.example", 5_432],
@@ -40,13 +42,21 @@ describe("a server's name and port", () => {
   });
 
   test("addresses of a family only", async () => {
-    assert.deepEqual(await addressesOf({ host: "::1", port: 1 }, null), [
+    assert.deepEqual(await addressesOf({ host: "::1", port: 1 }, null, never), [
       { address: "::1", family: 6, port: 1 },
     ]);
-    await assert.rejects(addressesOf({ host: "::1", port: 1 }, 4), { code: "bad-option" });
-    await assert.rejects(addressesOf({ host: "nowhere.invalid", port: 1 }, null), {
+    await assert.rejects(addressesOf({ host: "::1", port: 1 }, 4, never), { code: "bad-option" });
+    await assert.rejects(addressesOf({ host: "nowhere.invalid", port: 1 }, null, never), {
       code: "cannot-connect",
       message: /^nowhere\.invalid has no address: /,
     });
+  });
+
+  test("a name server that hangs is waited for until the signal fires", async () => {
+    const abort = new AbortController();
+    const waiting = addressesOf({ host: "nowhere.invalid", port: 1 }, null, abort.signal);
+    const reason = new Error("enough");
+    abort.abort(reason);
+    await assert.rejects(waiting, reason);
   });
 });

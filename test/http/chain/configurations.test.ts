@@ -81,7 +81,7 @@ describe("planted faults are found", () => {
       "idle-exceeds-keepalive: haproxy (haproxy.cfg)",
     ]);
     assert.match(found.findings[0]?.message ?? "", /timeout http-keep-alive, haproxy\.cfg:14/);
-    assert.deepEqual(found.findings[0]?.set[0]?.line, "timeout http-keep-alive 65s");
+    assert.deepEqual(found.findings[0]?.set[0]?.line, "timeout http-keep-alive 65s and timeout client 65s");
     assert.match(found.findings[1]?.message ?? "", /pool-purge-delay 30s.*haproxy\.cfg:24/);
     // Of the other backend, as it comes, nothing is wrong.
     const other = chain(["idle=2s", "faulty/haproxy.cfg", "keepalive=75s"], "static");

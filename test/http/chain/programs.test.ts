@@ -3,12 +3,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, get, type Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { haproxyHop } from "../../../src/http/chain/haproxy/hop.js";
+import { parseHaproxy } from "../../../src/http/chain/haproxy/sections.js";
 import { readHop } from "../../../src/http/chain/read-hop.js";
-import { freePort, missingPrograms } from "../real-servers.js";
+import { freePort, missingPrograms, startHaproxy } from "../real-servers.js";
 
 /** Requests at once, so that as many connections lie idle afterwards. */
 const atOnce = 8;
@@ -138,4 +140,31 @@ http {
     assert.equal(readMs, 1_500);
     for (const ms of idleMs) assert.ok(Math.abs(ms - readMs) < 1_000, idleMs.join(" "));
   });
+
+  for (const [lines, ms] of [
+    ["timeout client 1s\n  timeout http-keep-alive 9s", 1_000],
+    ["timeout client 9s\n  timeout http-keep-alive 1s", 1_000],
+    ["timeout client 9s\n  timeout http-keep-alive 0\n  timeout http-request 1s", 1_000],
+    ["timeout client 9s\n  timeout http-keep-alive 1s\n  timeout http-request 3s", 1_000],
+  ] as const)
+    test(`haproxy: clients after ${lines.replace(/\s+/g, " ")}`, {
+      skip: missingPrograms("haproxy"),
+    }, async () => {
+      const hop = haproxyHop(
+        parseHaproxy(`defaults\n mode http\n ${lines}\nfrontend f\n`, "a"),
+        "proxy",
+        "a",
+        null,
+      );
+      assert.equal(hop.keeping?.keepAlive.ms, ms);
+      await using proxy = await startHaproxy(lines);
+      const socket = connect(proxy.port, "127.0.0.1").resume();
+      socket.write("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+      await once(socket, "data");
+      const beganMs = performance.now();
+      await once(socket, "end");
+      // The next shorter time of these is 3 s.
+      assert.ok(performance.now() - beganMs < 2_500, `${performance.now() - beganMs}`);
+      socket.destroy();
+    });
 });

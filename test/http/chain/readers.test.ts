@@ -34,6 +34,17 @@ function kept(text: string): number | null | undefined {
   return haproxy(text).keeping?.keepAlive.ms;
 }
 
+/** Whether these lines of each section have connections to servers closed. */
+function closes(defaults: string, front: string, back: string): boolean {
+  const text = `defaults\n mode http\n${defaults}frontend f\n${front}backend b\n${back} server s 10.0.0.1:80\n`;
+  return haproxy(text).sending?.noReuse !== null;
+}
+
+/** The usual one for WebSockets, but for what it says of other requests. */
+function upgradeMap(other: string): string {
+  return `map $http_upgrade $c { default upgrade; '' ${other}; }`;
+}
+
 function backend(more: string): string {
   return `defaults\n mode http\n timeout http-keep-alive 8s\nfrontend f\nbackend b\n${more} server s 10.0.0.1:80\n`;
 }
@@ -143,6 +154,16 @@ describe("nginx as a hop", () => {
     assert.ok(!reuses(`proxy_set_header Connection ""; server { location / { ${pass} } }`));
     assert.ok(!reuses(`${set} server { location / { proxy_http_version 1.0; ${pass} } }`));
     assert.ok(!reuses(`${set} server { location / { proxy_set_header connection close; ${pass} } }`));
+    // Of a request that asks for no upgrade.
+    const mapped = "proxy_http_version 1.1; proxy_set_header Connection $c;";
+    assert.ok(!reuses(`${upgradeMap("close")} server { ${mapped} location / { ${pass} } }`));
+    assert.ok(reuses(`${upgradeMap("''")} server { ${mapped} location / { ${pass} } }`));
+    assert.ok(reuses(`server { ${mapped} location / { ${pass} } }`));
+    assert.ok(
+      reuses(
+        `server { proxy_http_version 1.1; proxy_set_header Connection upgrade; location / { ${pass} } }`,
+      ),
+    );
     // HTTP/2, which says none of that.
     assert.ok(reuses("server { location / { grpc_pass grpc://u; } }"));
   });
@@ -158,6 +179,49 @@ describe("nginx as a hop", () => {
     assert.equal(hop.keeping.advertisedMs, 25_000);
     assert.equal(hop.sending?.idle.ms, 20_000);
     assert.equal(hop.sending.set?.(1_500), "upstream b { keepalive_timeout 1500ms; }");
+  });
+});
+
+describe("nginx as it was seen to be", () => {
+  const upstream = "upstream Up { server 10.0.0.1; keepalive 4; keepalive_timeout 90s; }";
+  const set = 'proxy_http_version 1.1; proxy_set_header Connection "";';
+  const passing = (url: string): Hop =>
+    nginx(`${upstream} server { ${set} set $b up; location / { proxy_pass ${url}; } }`);
+
+  test("an upstream's name has no case, and a variable may be any", () => {
+    for (const url of ["HTTP://uP/x", "http://$b", "http://${b}/x"])
+      assert.equal(passing(url).sending?.idle.ms, 90_000, url);
+    assert.deepEqual(passing("http://$b").upstreams, ["Up"]);
+    const other = "upstream other { server 10.0.0.2; keepalive 4; keepalive_timeout 30s; }";
+    const hop = nginx(`${upstream} ${other} server { location / { proxy_pass http://$b; } }`);
+    // Nobody knows whether it is wrong.
+    assert.deepEqual(hop.faults, []);
+  });
+
+  test("what is set to keep WebSockets' connections open is mended in its map", () => {
+    const map = "map $http_upgrade $c { default upgrade; '' close; }";
+    const hop = nginx(
+      `${map} ${upstream} server { proxy_http_version 1.1; proxy_set_header Connection $c; location / { proxy_pass http://up; } }`,
+    );
+    assert.deepEqual(
+      hop.faults.map((fault) => [fault.code, fault.set[0]?.line]),
+      [["keepalive-not-in-effect", "map $http_upgrade $c { default upgrade; '' ''; }"]],
+    );
+  });
+
+  test("a second time of 0 advertises nothing, and one request at most is none", () => {
+    assert.equal(nginx("server { keepalive_timeout 75s 0; }").keeping?.advertisedMs, null);
+    assert.match(nginx("server { keepalive_requests 1; }").keeping?.noKeepAlive ?? "", /keepalive_requests/);
+    assert.match(nginx("server { keepalive_timeout 0; }").keeping?.noKeepAlive ?? "", /keepalive_timeout 0/);
+  });
+
+  test("refuses times that it refuses", () => {
+    assert.throws(() => nginx("server { keepalive_timeout 1 2 3; }"), refusal(/^a\.conf:1: .*two times/));
+    assert.throws(() => nginx("upstream u { keepalive_timeout 1m 30s; }"), refusal(/takes one time/));
+  });
+
+  test("says why it is not known what it does", () => {
+    assert.match(nginx("server { root /x; }").unknown?.sending ?? "", /passes no request on/);
   });
 });
 
@@ -191,6 +255,11 @@ describe("haproxy's language", () => {
     );
     assert.throws(() => parseHaproxy("backend b from x\n", "a.cfg"), refusal(/no defaults section "x"/));
     assert.throws(() => parseHaproxy('global\n log "x\n', "a.cfg"), refusal(/^a\.cfg:2: a quote/));
+    assert.throws(
+      () => parseHaproxy("defaults\n.if defined(X)\n timeout client 1s\n.endif\n", "a.cfg"),
+      refusal(/^a\.cfg:3: "timeout client" depends on a condition/),
+    );
+    assert.ok(parseHaproxy("global\n.if defined(X)\n nbthread 4\n.else\n.endif\n", "a.cfg"));
     assert.throws(() => haproxyTime("5 s", "a:1"), refusal(/not a time/));
     assert.throws(() => haproxyTime("$T", "a:1"), refusal(/depends on the environment/));
     assert.deepEqual(
@@ -232,6 +301,17 @@ describe("haproxy as a hop", () => {
     assert.equal(kept(`${mode} timeout client 60s\n${front}`), 60_000);
     assert.equal(kept(`${mode} timeout client 60s\n timeout http-request 5s\n${front}`), 5_000);
     assert.equal(kept(`${mode} timeout http-request 5s\n timeout http-keep-alive 9s\n${front}`), 9_000);
+    // Seen with 2.6: the client's own time counts below the others, and 0 is as if nothing was said.
+    assert.equal(kept(`${mode} timeout client 6s\n timeout http-keep-alive 60s\n${front}`), 6_000);
+    assert.equal(kept(`${mode} timeout http-request 2s\n timeout http-keep-alive 0\n${front}`), 2_000);
+    assert.equal(
+      haproxy(`${mode} timeout client 50s\n${front}`).keeping?.set?.(65_000),
+      "timeout http-keep-alive 65s and timeout client 65s",
+    );
+    assert.equal(
+      kept(`${mode} timeout client 5s\n${front} disabled\nfrontend g\n timeout client 9s\n`),
+      9_000,
+    );
     assert.equal(kept(`${mode}${front}`), null);
     assert.equal(kept(`${mode} timeout http-keep-alive 9s\n${front} timeout http-keep-alive 3s\n`), 3_000);
     assert.match(
@@ -254,6 +334,23 @@ describe("haproxy as a hop", () => {
       ["keepalive-not-in-effect"],
     );
     assert.equal(haproxy(backend("")).sending?.set?.(20_000), "default-server pool-purge-delay 2s");
+    assert.equal(idle(" default-server pool-max-conn 0\n"), 8_000);
+  });
+
+  test("closes connections to servers by the last option that says so, in the frontend or the backend", () => {
+    const [server, close, keep] = ["http-server-close", "httpclose", "http-keep-alive"].map(
+      (name) => ` option ${name}\n`,
+    ) as [string, string, string];
+    assert.ok(closes(server, "", ""));
+    assert.ok(!closes("", "", ""));
+    assert.ok(closes("", server, ""));
+    assert.ok(closes("", "", close));
+    assert.ok(!closes(server, keep, keep));
+    assert.ok(closes(server, "", keep));
+    assert.ok(!closes("", "", server + keep));
+    assert.ok(!closes(server, keep, " no option http-server-close\n"));
+    // It takes back another one.
+    assert.ok(closes("", "", `${server} no option httpclose\n`));
   });
 
   test("in mode tcp only passes on", () => {
@@ -326,6 +423,61 @@ describe("a hop may be given as", () => {
     assert.match(nameOf(file("d.json", '{"static_resources":{}}')), /^Envoy/);
     assert.match(nameOf(file("e.json", '{"keepAliveTimeout":5000}')), /^Node/);
     assert.match(nameOf(`nginx:${file("f", "global;")}`), /^nginx/);
+  });
+
+  test("Envoy's, with fields named in either way", () => {
+    const manager =
+      '"@type": envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+    const camel = `staticResources:
+  listeners:
+  - filterChains:
+    - filters:
+      - typedConfig:
+          ${manager}
+          commonHttpProtocolOptions: { idleTimeout: 30s }
+          routeConfig: { virtualHosts: [{ routes: [{ route: { cluster: short } }, { route: { clusterHeader: x } }] }] }
+  clusters:
+  - name: short
+    typedExtensionProtocolOptions:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions: { commonHttpProtocolOptions: { idleTimeout: 5s } }
+  - name: someCluster
+    typedExtensionProtocolOptions:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions: { commonHttpProtocolOptions: { idleTimeout: 50s } }
+`;
+    const hop = readHop(file("camel.yaml", camel), "proxy", null);
+    assert.equal(hop.keeping?.keepAlive.ms, 30_000);
+    // A header may name any.
+    assert.equal(hop.sending?.idle.ms, 50_000);
+    assert.deepEqual(hop.upstreams, ["short", "someCluster"]);
+    const routed = readHop(
+      file("routed.yaml", camel.replace(", { route: { clusterHeader: x } }", "")),
+      "proxy",
+      null,
+    );
+    assert.equal(routed.sending?.idle.ms, 5_000);
+    assert.throws(
+      () => readHop(file("compose.yaml", "services: { web: { image: x } }\n"), "proxy", null),
+      refusal(/^compose\.yaml: is no configuration of Envoy's/),
+    );
+  });
+
+  test("no configuration of another program", () => {
+    for (const [name, text] of [
+      ["lighttpd.conf", 'server.modules = ( "mod_access" )\nserver.port = 80\n$HTTP["host"] == "x" { }\n'],
+      ["apache.conf", "KeepAliveTimeout 5\n<VirtualHost *:80>\n</VirtualHost>\n"],
+      ["words.txt", "hello there\n"],
+    ] as const)
+      assert.throws(
+        () => readHop(file(name, text), "proxy", null),
+        refusal(/is none of the configurations that/),
+      );
+    assert.throws(() => readHop(process.execPath, "proxy", null), refusal(/has more than 4194304 bytes/));
+    assert.throws(() => readHop(file("bin.conf", "http {\0}"), "proxy", null), refusal(/is no text$/));
+    assert.throws(() => readHop("/dev/zero", "proxy", null), refusal(/^\/dev\/zero: has more than/));
+    assert.throws(
+      () => readHop("nosuch", "proxy", null),
+      /^DeadpeerError: --proxy "nosuch": there is no such file, and no service of that name; did you mean/,
+    );
   });
 
   test("a measurement", () => {

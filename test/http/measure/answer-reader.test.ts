@@ -82,9 +82,13 @@ describe("an answer", () => {
   });
 
   for (const [what, text, reason] of [
-    ["is no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", /does not begin as HTTP\/1: "SSH/],
-    ["begins with terminal escapes", "\u001B[2J\u009B\r\n\r\n", /HTTP\/1: "\\x1b\[2J\\x9b"$/],
-    ["is of another version", "HTTP/3.0 200 OK\r\n\r\n", /does not begin as HTTP\/1/],
+    // No line need end, nor need there be another one.
+    ["is no HTTP", "SSH-2.0-OpenSSH_9.2\r\n", /is not HTTP, but begins with "SSH-2\.0-OpenSSH_9\.2"$/],
+    ["is HTTP/0.9", "<html>", /is not HTTP, but begins with "<html>"$/],
+    ["begins with terminal escapes", "\u001B[2J\u009B", /begins with "\\x1b\[2J\\x9b"$/],
+    ["is HTTP/2 without TLS", "\0\0\u0006\u0004\0\0\0\0\0\0\u0004\0\0\u00FF\u00FF", /is HTTP\/2, which/],
+    ["is an alert of TLS", "\u0015\u0003\u0001\0\u0002\u0002\u0046", /is a TLS alert; write https/],
+    ["is of another version", "HTTP/3.0 200 OK\r\n\r\n", /is not HTTP\/1, but begins with "HTTP\/3/],
     [
       "has two lengths",
       "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n",

@@ -275,9 +275,9 @@ describe("refused in one line is a server that", { concurrency: 4 }, () => {
     ],
     [
       "speaks something else",
-      ({ socket }) => socket.write("220 mail ESMTP\r\n\r\n"),
+      ({ socket }) => socket.write("220 mail ESMTP\r\n"),
       "http-protocol",
-      /HTTP\/1: "220/,
+      /the server's answer is not HTTP, but begins with "220 mail ESMTP"$/,
     ],
   ] as const satisfies readonly (readonly [string, (request: RawConnection) => void, string, RegExp])[])
     test(what, async () => {
@@ -287,6 +287,21 @@ describe("refused in one line is a server that", { concurrency: 4 }, () => {
         (error) => error instanceof DeadpeerError && error.code === code && message.test(error.message),
       );
     });
+
+  test("speaks first, as one of SSH does", async () => {
+    await using server = await rawServer(() => {}, {
+      onConnection: (socket) => socket.write("SSH-2.0-OpenSSH_9.2\r\n"),
+    });
+    // Whether its greeting comes before our request or after it.
+    for (let turn = 0; turn < 5; turn++)
+      await assert.rejects(
+        measure(server.url, { ...quick, patienceMs: 60_000 }),
+        (error) =>
+          error instanceof DeadpeerError &&
+          error.code === "http-protocol" &&
+          error.message.endsWith('is not HTTP, but begins with "SSH-2.0-OpenSSH_9.2"'),
+      );
+  });
 });
 
 describe("redirects", () => {
@@ -303,14 +318,17 @@ describe("redirects", () => {
     const seen: string[] = [];
     await using there = await rawServer((request) => {
       seen.push(request.head);
-      honouringClose(request, answer());
+      // On to itself, which is no longer where they were given for.
+      if (request.head.startsWith("GET /x "))
+        honouringClose(request, "HTTP/1.1 301 Moved\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n");
+      else honouringClose(request, answer());
     });
     await using server = await rawServer((request) =>
       honouringClose(request, `HTTP/1.1 301 Moved\r\nLocation: ${there.url}x\r\nContent-Length: 0\r\n\r\n`),
     );
     const options = { ...quick, maxMs: 1_000, follow: true, headers: [["Authorization", "secret"]] } as const;
     const { target, look } = await measure(server.url, options);
-    assert.equal(target.url, `${there.url}x`);
+    assert.equal(target.url, `${there.url}y`);
     assert.equal(look.answer.status, 200);
     assert.ok(seen.length > 0 && seen.every((head) => !head.includes("secret")));
   });

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createSecureServer, type ServerHttp2Session } from "node:http2";
+import {
+  constants,
+  createSecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo, Socket } from "node:net";
@@ -94,7 +100,7 @@ describe("over TLS", { concurrency: 3, skip: missingPrograms("openssl") }, () =>
     });
     await assert.rejects(
       measure(plain.url.replace("http:", "https:"), quick),
-      /does not speak TLS with us: /,
+      /does not speak TLS with us: wrong version number; is it http:\/\/ perhaps\?$/,
     );
     const secure = createHttpsServer(certificate);
     secure.listen(0, "127.0.0.1");
@@ -102,6 +108,76 @@ describe("over TLS", { concurrency: 3, skip: missingPrograms("openssl") }, () =>
     const { port } = secure.address() as AddressInfo;
     await assert.rejects(measure(`http://127.0.0.1:${port}/`, quick), /127\.0\.0\.1:\d+/);
     secure.close();
+  });
+
+  for (const [what, onStream, message] of [
+    // A reset where something of ours lay there unread.
+    ["ends the session", ({ session }) => session?.destroy(), /(closes|resets) the connection instead of/],
+    [
+      "breaks off in its body",
+      (stream) => {
+        stream.respond({ ":status": 200, "content-length": 100 });
+        stream.write("begun", () => setTimeout(() => stream.session?.destroy(), 200));
+      },
+      null,
+    ],
+    [
+      "resets the request",
+      (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR),
+      /resets the request over HTTP\/2 \(INTERNAL_ERROR\)$/,
+    ],
+    [
+      "says goodbye with an error",
+      ({ session }) => session?.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM),
+      /ends the connection over HTTP\/2 \(ENHANCE_YOUR_CALM\)$/,
+    ],
+  ] as const satisfies readonly (readonly [string, (stream: ServerHttp2Stream) => void, RegExp | null])[])
+    test(`HTTP/2 that ${what} is told at once, and as what it is`, async (context) => {
+      const server = createSecureServer(certificate);
+      const sessions = new Set<ServerHttp2Session>();
+      server.on("session", (session) => void sessions.add(session.on("error", () => {})));
+      server.on("stream", (stream: ServerHttp2Stream) => onStream(stream.on("error", () => {})));
+      context.after(() => {
+        for (const session of sessions) session.destroy();
+        server.close();
+      });
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const { port } = server.address() as AddressInfo;
+      const options = { ...quick, ca: certificate.cert, patienceMs: 60_000 };
+      const beganMs = performance.now();
+      const measuring = measure(`https://127.0.0.1:${port}/`, options);
+      if (message === null) {
+        const { look } = await measuring;
+        assert.equal(look.brokenOff, true);
+        assert.equal(look.answer.bodyBytes, 5);
+      } else await assert.rejects(measuring, message);
+      assert.ok(performance.now() - beganMs < 30_000);
+    });
+
+  test("over HTTP/2 a Host header is the authority, and one of HTTP/1 stays away", async () => {
+    const seen: IncomingHttpHeaders[] = [];
+    const server = createSecureServer(certificate, (request, response) => {
+      seen.push(request.headers);
+      response.end("hello");
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const options = { ...quick, ca: certificate.cert, maxMs: 1_000 };
+    const given = [
+      ["Host", "a.example"],
+      ["TE", "gzip"],
+      ["Keep-Alive", "1"],
+      ["X-Own", "1"],
+    ] as const;
+    const { look } = await measure(`https://127.0.0.1:${port}/`, { ...options, headers: given });
+    server.close();
+    assert.equal(look.protocol, "HTTP/2");
+    const [headers = {}] = seen;
+    assert.equal(headers[":authority"], "a.example");
+    assert.equal(headers["x-own"], "1");
+    assert.equal(headers["te"] ?? headers["keep-alive"], undefined);
   });
 
   test("a server that hangs in the handshake is bounded", async () => {

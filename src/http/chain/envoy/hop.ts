@@ -1,4 +1,5 @@
 import { badConfiguration } from "../config-error.js";
+import { deepest, snakeCased } from "./field-names.js";
 import { type Hop, type Keeping, type Role, type Sending, type Span } from "../hop.js";
 
 /** HttpProtocolOptions.idle_timeout, of listeners and clusters alike. */
@@ -19,25 +20,34 @@ interface Found {
  *
  * Pure.
  *
- * @param root the document.
  * @param only the cluster that is meant; null: those that routes name, or all.
  * @throws DeadpeerError `bad-configuration`
  */
-export function envoyHop(root: unknown, role: Role, given: string, only: string | null): Hop {
+export function envoyHop(document: unknown, role: Role, given: string, only: string | null): Hop {
+  const root = snakeCased(document, given);
   const managers: { node: Node; place: string }[] = [];
   const routed = new Set<string>();
+  /** A request's header, or a plugin, names the cluster. */
+  let anywhere = false;
   visit(root, given, (node, place) => {
     const type = text(node, "@type");
     if (type.includes("HttpConnectionManager")) managers.push({ node, place });
     else if (text(node, "name").includes(managerName) && isNode(node["config"]))
       managers.push({ node: node["config"], place: `${place}.config` });
-    if (isNode(node["route"])) for (const name of clusterNames(node["route"])) routed.add(name);
+    if (!isNode(node["route"])) return;
+    for (const name of clusterNames(node["route"])) routed.add(name);
+    if (otherWays.some((way) => isNode(node["route"]) && way in node["route"])) anywhere = true;
   });
   const all = clustersOf(root, given);
   const wanted = all.filter(({ node }) => {
     const name = text(node, "name");
-    return only === null ? routed.size === 0 || routed.has(name) : name === only;
+    return only === null ? anywhere || routed.size === 0 || routed.has(name) : name === only;
   });
+  if (managers.length === 0 && all.length === 0 && !(isNode(root) && parts.some((part) => part in root)))
+    throw badConfiguration(
+      given,
+      "is no configuration of Envoy's: it has neither listeners nor clusters; nginx:FILE and the like say what a file is",
+    );
   return {
     role,
     given,
@@ -46,6 +56,7 @@ export function envoyHop(root: unknown, role: Role, given: string, only: string 
     keeping: role === "client" ? null : keepingOf(managers),
     forgetsMs: null,
     upstreams: all.map(({ node }) => text(node, "name")),
+    unknown: { sending: "has no clusters", keeping: "has no HTTP connection manager" },
     faults: [],
   };
 }
@@ -60,9 +71,6 @@ function text(node: Node, field: string): string {
   return typeof value === "string" ? value : "";
 }
 
-/** Deeper than any configuration of Envoy's; YAML's anchors make it possible that a node lies within itself. */
-const deepest = 100;
-
 /** @throws DeadpeerError `bad-configuration` */
 function visit(value: unknown, place: string, each: (node: Node, place: string) => void, depth = 0): void {
   if (typeof value !== "object" || value === null) return;
@@ -76,6 +84,18 @@ function visit(value: unknown, place: string, each: (node: Node, place: string) 
   each(value, place);
   for (const [name, inner] of Object.entries(value)) visit(inner, `${place}.${name}`, each, depth + 1);
 }
+
+/** Of a route's action, besides names. */
+const otherWays = ["cluster_header", "cluster_specifier_plugin", "inline_cluster_specifier_plugin"];
+/** Of a bootstrap, and of what a control plane hands out. */
+const parts = [
+  "static_resources",
+  "dynamic_resources",
+  "resources",
+  "listeners",
+  "clusters",
+  "filter_chains",
+];
 
 function clusterNames(route: Node): string[] {
   const weighted = isNode(route["weighted_clusters"]) ? route["weighted_clusters"]["clusters"] : null;

@@ -7,7 +7,7 @@ import {
   type Span,
   wholeSeconds,
 } from "../hop.js";
-import { hasOption, haproxyTime, lastLine, type Section } from "./sections.js";
+import { closingOption, haproxyTime, isDisabled, lastLine, type Section } from "./sections.js";
 
 const defaultPurgeMs = 5_000;
 /** Idle side by side, where pool-max-conn does not bound them. */
@@ -29,7 +29,7 @@ export function haproxyHop(
   only: string | null,
 ): Hop {
   const proxies = sections.filter(
-    ({ kind }) => kind === "frontend" || kind === "backend" || kind === "listen",
+    (one) => (one.kind === "frontend" || one.kind === "backend" || one.kind === "listen") && !isDisabled(one),
   );
   const fronts = proxies.filter((one) => one.kind !== "backend");
   const all = proxies.filter((one) => one.kind !== "frontend" && servers(one));
@@ -45,7 +45,11 @@ export function haproxyHop(
     // In mode tcp it only passes bytes on, for as long as its timeouts let it.
     forgetsMs: relays ? relayMs(fronts, backs) : null,
     upstreams: all.map((one) => one.name),
-    faults: role === "server" ? [] : [...notInEffect(backs.filter(isHttp), name)],
+    unknown: {
+      sending: "has no backend with servers in mode http",
+      keeping: "has no frontend in mode http",
+    },
+    faults: role === "server" ? [] : [...notInEffect(backs.filter(isHttp), fronts.filter(isHttp), name)],
   };
 }
 
@@ -60,48 +64,57 @@ function isHttp(section: Section): boolean {
   return lastLine(section, "mode")?.words[1] === "http";
 }
 
-/** @returns null where nothing sets it: it never ends then. */
-function timeout(section: Section, ...names: readonly string[]): Span | null {
-  for (const name of names) {
-    const line = lastLine(section, "timeout", name);
-    const [, , text] = line?.words ?? [];
-    if (line === null || text === undefined) continue;
-    const ms = haproxyTime(text, line.place);
-    return { ms: ms === 0 ? null : ms, name: `timeout ${name}`, place: line.place };
-  }
-  return null;
+/** @returns null where nothing sets it, or 0 does: it never ends then. */
+function timeout(section: Section, name: string): Span | null {
+  const line = lastLine(section, "timeout", name);
+  const [, , text] = line?.words ?? [];
+  if (line === null || text === undefined) return null;
+  const ms = haproxyTime(text, line.place);
+  return ms === 0 ? null : { ms, name: `timeout ${name}`, place: line.place };
 }
 
-/** Between two requests of a client: configuration.txt, "timeout http-keep-alive", names what counts instead. */
+/** Between two requests of a client: what is set for that, and the client's own timeout below it (seen with 2.6: the shorter counts). */
 function clientIdle(section: Section): Span {
-  return (
-    timeout(section, "http-keep-alive", "http-request", "client") ?? {
-      ms: null,
-      name: "timeout http-keep-alive",
-      place: "default",
-    }
-  );
+  const client = timeout(section, "client");
+  const between = timeout(section, "http-keep-alive") ?? timeout(section, "http-request");
+  return shorter(between, client) ?? { ms: null, name: "timeout http-keep-alive", place: "default" };
+}
+
+function shorter(one: Span | null, other: Span | null): Span | null {
+  return one === null || other === null ? (one ?? other) : (other.ms ?? 0) < (one.ms ?? 0) ? other : one;
+}
+
+/** What makes it wait for so long. */
+function clientIdleLine(section: Section, ms: number): string {
+  const line = `timeout http-keep-alive ${wholeSeconds(ms)}`;
+  const client = timeout(section, "client");
+  return client === null || (client.ms ?? 0) >= ms ? line : `${line} and timeout client ${wholeSeconds(ms)}`;
 }
 
 function keepingOf(fronts: readonly Section[]): Keeping | null {
   if (fronts.length === 0) return null;
-  const kept = fronts.filter((one) => !hasOption(one, "httpclose")).map(clientIdle);
-  const shortest = kept.toSorted((a, b) => (a.ms ?? Infinity) - (b.ms ?? Infinity))[0];
+  const kept = fronts
+    .filter((one) => closingOption(one) !== "httpclose")
+    .map((front) => ({ front, idle: clientIdle(front) }));
+  const shortest = kept.toSorted((a, b) => (a.idle.ms ?? Infinity) - (b.idle.ms ?? Infinity))[0];
   return {
     noKeepAlive: shortest === undefined ? "closes after each answer (option httpclose)" : null,
-    keepAlive: shortest ?? { ms: 0, name: "option httpclose", place: "" },
+    keepAlive: shortest?.idle ?? { ms: 0, name: "option httpclose", place: "" },
     advertisedMs: null,
-    set: (ms) => `timeout http-keep-alive ${wholeSeconds(ms)}`,
+    set: (ms) =>
+      shortest === undefined
+        ? `timeout http-keep-alive ${wholeSeconds(ms)}`
+        : clientIdleLine(shortest.front, ms),
   };
 }
 
 function sendingOf(backs: readonly Section[], fronts: readonly Section[]): Sending | null {
   if (backs.length === 0) return null;
-  const used = backs.filter((one) => closing(one) === null).map((one) => pooled(one, fronts));
+  const used = backs.filter((one) => closing(one, fronts) === null).map((one) => pooled(one, fronts));
   const longest = used.toSorted((a, b) => (b.idle.ms ?? Infinity) - (a.idle.ms ?? Infinity))[0];
   return (
     longest ?? {
-      noReuse: `opens a connection to its server for each request (${closing(backs[0] as Section) ?? ""})`,
+      noReuse: `opens a connection to its server for each request (${closing(backs[0] as Section, fronts) ?? ""})`,
       idle: { ms: null, name: "pool-purge-delay", place: "" },
       hint: null,
       set: null,
@@ -109,18 +122,25 @@ function sendingOf(backs: readonly Section[], fronts: readonly Section[]): Sendi
   );
 }
 
-/** What makes it close connections to its servers; null: nothing does. */
-function closing(section: Section): string | null {
-  for (const option of ["httpclose", "http-server-close"])
-    if (hasOption(section, option)) return `option ${option}`;
-  return null;
+/**
+ * What makes it close connections to its servers: of the frontend and the backend that a request goes through the one that does
+ * (configuration.txt, "option http-server-close"); null: nothing, for some frontend at least.
+ */
+function closing(back: Section, fronts: readonly Section[]): string | null {
+  const own = closingOption(back);
+  if (own !== null) return `option ${own}`;
+  if (back.kind === "listen") return null;
+  const options = fronts.map(closingOption);
+  const [option] = options;
+  return option === undefined || options.includes(null) ? null : `option ${option} of its frontend`;
 }
 
 function pooled(section: Section, fronts: readonly Section[]): Sending {
   const { value: delay, place } = serverSetting(section, "pool-purge-delay");
-  if (lastLine(section, "http-reuse")?.words[1] === "never" || delay === "0") return ownForEach(fronts);
   const purgeMs = delay === null ? defaultPurgeMs : haproxyTime(delay, place);
   const most = Number(serverSetting(section, "pool-max-conn").value ?? Number.NaN);
+  if (lastLine(section, "http-reuse")?.words[1] === "never" || purgeMs === 0 || most === 0)
+    return ownForEach(fronts);
   const pool = most >= 1 ? most : assumedPool;
   // Half of those that were not needed go each time (srv_cleanup_idle_conns); the last one was seen to go after three delays.
   const delays = 3 + Math.ceil(Math.log2(pool));
@@ -171,9 +191,9 @@ function relayMs(fronts: readonly Section[], backs: readonly Section[]): number 
 }
 
 /** Somebody has set how connections are kept, and something else has them closed. */
-function* notInEffect(backs: readonly Section[], hop: string): Generator<Fault> {
+function* notInEffect(backs: readonly Section[], fronts: readonly Section[], hop: string): Generator<Fault> {
   for (const back of backs) {
-    const close = closing(back);
+    const close = closing(back, fronts);
     const wish = lastLine(back, "http-reuse");
     if (close === null || wish === null || wish.words[1] === "never") continue;
     yield {

@@ -24,6 +24,17 @@ interface Growing extends Section {
 }
 
 const kinds = new Set<string>(["global", "defaults", "frontend", "backend", "listen"]);
+/** Lines that say something about idle connections. */
+const counted = new Set([
+  "timeout",
+  "option",
+  "no",
+  "mode",
+  "server",
+  "default-server",
+  "http-reuse",
+  "disabled",
+]);
 /** Sections of other kinds, which have to be told from what goes on in one. */
 const others = new Set([
   "peers",
@@ -53,11 +64,22 @@ const others = new Set([
 export function parseHaproxy(text: string, file: string): Section[] {
   const sections: Growing[] = [];
   let defaults: Section | null = null;
+  let conditions = 0;
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     const place = `${file}:${index + 1}`;
     const words = wordsOf(raw, place);
     const [first = "", name = ""] = words;
     if (first === "") continue;
+    if (first.startsWith(".")) {
+      if (first === ".if") conditions++;
+      else if (first === ".endif") conditions--;
+      continue;
+    }
+    if (conditions > 0 && (kinds.has(first) || counted.has(first)))
+      throw badConfiguration(
+        place,
+        `"${words.slice(0, 2).join(" ").slice(0, 60)}" depends on a condition (.if); give figures instead`,
+      );
     if (kinds.has(first) || others.has(first)) {
       const from = words.indexOf("from");
       const named = from > 0 ? (words[from + 1] ?? "") : null;
@@ -113,14 +135,29 @@ export function lastLine(section: Section, ...start: readonly string[]): Line | 
   return found ?? (section.defaults === null ? null : lastLine(section.defaults, ...start));
 }
 
-/** Whether an option is on: the last word on it counts, "no option" included. */
-export function hasOption(section: Section, option: string): boolean {
-  const said = section.lines.findLast(
-    ({ words }) =>
-      words.join(" ").replace(/^no /, "").startsWith(`option ${option}`) && words.includes(option),
-  );
-  if (said !== undefined) return said.words[0] !== "no";
-  return section.defaults !== null && hasOption(section.defaults, option);
+const modes = new Set(["httpclose", "http-server-close", "http-keep-alive"]);
+
+/**
+ * Which option has connections closed: of those that replace one another the last one counts, and "no" takes back the one that it
+ * names (cfgparse-listen.c, PR_O_HTTP_MODE); null: none.
+ */
+export function closingOption(section: Section): "httpclose" | "http-server-close" | null {
+  let mode: string | null = section.defaults === null ? null : closingOption(section.defaults);
+  for (const { words } of section.lines) {
+    const isNo = words[0] === "no";
+    const [keyword, option = ""] = isNo ? words.slice(1) : words;
+    if (keyword !== "option" || !modes.has(option)) continue;
+    if (!isNo) mode = option;
+    else if (mode === option) mode = null;
+  }
+  return mode === "httpclose" || mode === "http-server-close" ? mode : null;
+}
+
+/** haproxy then reads it, and does nothing with it. */
+export function isDisabled(section: Section): boolean {
+  const said = section.lines.findLast(({ words: [first] }) => first === "disabled" || first === "enabled");
+  if (said !== undefined) return said.words[0] === "disabled";
+  return section.defaults !== null && isDisabled(section.defaults);
 }
 
 const unitMs: Readonly<Record<string, number>> = {
