@@ -26,7 +26,8 @@ const restMs = 6_000;
 const numbers = process.argv.slice(2).filter((word) => word !== "--json");
 const [sessions = 60_000, processes = 4, seconds = 60] = numbers.map(Number);
 const each = Math.ceil(sessions / processes);
-const load = fileURLToPath(new URL("../../bench/heartbeat/load.c", import.meta.url));
+const source = (name: string): string =>
+  fileURLToPath(new URL(`../../bench/heartbeat/${name}`, import.meta.url));
 const program = fileURLToPath(new URL("heartbeat/deadpeer-parking.js", import.meta.url));
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
@@ -105,14 +106,63 @@ interface Figures {
   readonly silentPercent: number;
   readonly beats: number;
   readonly usPerBeat: number;
+  /** Of as many C epoll echoes with as many connections and beats. */
+  readonly echoUsPerBeat: number;
   readonly bytesPerSession: { readonly connected: number; readonly atRest: number };
   readonly filesOfOne: number;
 }
 
+/** Of the servers' time, while their clients beat once in half a minute each. */
+async function beat(
+  servers: readonly Program[],
+  clients: readonly Program[],
+): Promise<{ percent: number; ms: number; beats: number }> {
+  return during(servers, async () => {
+    const answers = await Promise.all(
+      clients.map((one) => one.ask(`beat ${Math.round(each / beatEverySeconds)} ${seconds}`)),
+    );
+    if (answers.some(({ ended = 0 }) => ended > 0)) throw new Error("a server closed a connection");
+    return answers.reduce((total, { beats = 0 }) => total + beats, 0);
+  });
+}
+
+async function during(
+  servers: readonly Program[],
+  work: () => Promise<number>,
+): Promise<{ percent: number; ms: number; beats: number }> {
+  const used = (): number => servers.reduce((total, server) => total + server.processorMs(), 0);
+  const from = performance.now();
+  const before = used();
+  const beats = await work();
+  const ms = used() - before;
+  return { percent: (ms / (performance.now() - from)) * 100, ms, beats };
+}
+
+/** What the least that there can be costs: as many C epoll echoes, with as many connections and beats. */
+async function echoes(folder: string, client: string, begin: Begin): Promise<number> {
+  const echo = join(folder, "echo");
+  execFileSync("gcc", ["-O2", "-o", echo, source("echo.c")]);
+  const servers: Program[] = [];
+  const clients: Program[] = [];
+  for (let n = 0; n < processes; n++) {
+    const port = await freePort();
+    const server = begin(echo, [String(port)]);
+    await server.line();
+    servers.push(server);
+    const one = begin(client, ["raw", String(port), String(each)]);
+    await one.line();
+    clients.push(one);
+  }
+  const { ms, beats } = await beat(servers, clients);
+  return (ms * 1_000) / beats;
+}
+
+type Begin = (command: string, args: readonly string[]) => Program;
+
 async function bench(folder: string, started: Program[]): Promise<Figures> {
   const client = join(folder, "load");
-  execFileSync("gcc", ["-D_GNU_SOURCE", "-O2", "-o", client, load]);
-  const begin = (command: string, args: readonly string[]): Program => {
+  execFileSync("gcc", ["-D_GNU_SOURCE", "-O2", "-o", client, source("load.c")]);
+  const begin: Begin = (command, args) => {
     const one = new Program(command, args);
     started.push(one);
     return one;
@@ -150,27 +200,16 @@ async function bench(folder: string, started: Program[]): Promise<Figures> {
     (sum((server) => server.residentBytes()) - emptyBytes) / (each * processes);
   const connected = bytesPerSession();
 
-  const during = async (
-    work: () => Promise<number>,
-  ): Promise<{ percent: number; ms: number; beats: number }> => {
-    const from = performance.now();
-    const before = sum((server) => server.processorMs());
-    const beats = await work();
-    const ms = sum((server) => server.processorMs()) - before;
-    return { percent: (ms / (performance.now() - from)) * 100, ms, beats };
-  };
-  const beating = await during(async () => {
-    const answers = await Promise.all(
-      clients.map((one) => one.ask(`beat ${Math.round(each / beatEverySeconds)} ${seconds}`)),
-    );
-    if (answers.some(({ ended = 0 }) => ended > 0)) throw new Error("a server closed a connection");
-    return answers.reduce((total, { beats = 0 }) => total + beats, 0);
-  });
-  const silent = await during(async () => {
+  const programs = servers.map(([server]) => server);
+  const beating = await beat(programs, clients);
+  const silent = await during(programs, async () => {
     await Promise.all(clients.map((one) => one.ask(`listen ${Math.min(10, seconds)}`)));
     return 0;
   });
   await rest();
+  const atRest = bytesPerSession();
+  const filesOfOne = servers[0]?.[0].files() ?? 0;
+  for (const one of started) await one.end();
   return {
     sessions: each * processes,
     processes,
@@ -179,8 +218,9 @@ async function bench(folder: string, started: Program[]): Promise<Figures> {
     silentPercent: silent.percent,
     beats: beating.beats,
     usPerBeat: (beating.ms * 1_000) / beating.beats,
-    bytesPerSession: { connected, atRest: bytesPerSession() },
-    filesOfOne: servers[0]?.[0].files() ?? 0,
+    echoUsPerBeat: await echoes(folder, client, begin),
+    bytesPerSession: { connected, atRest },
+    filesOfOne,
   };
 }
 
@@ -190,8 +230,8 @@ try {
   const figures = await bench(folder, started);
   if (process.argv.includes("--json")) console.log(JSON.stringify(figures));
   else {
-    const { acceptsPerSecond, beatingPercent, silentPercent, usPerBeat, bytesPerSession, filesOfOne } =
-      figures;
+    const { acceptsPerSecond, beatingPercent, silentPercent, usPerBeat, echoUsPerBeat } = figures;
+    const { bytesPerSession, filesOfOne } = figures;
     console.log(`${figures.sessions} sessions in ${processes} servers, ${filesOfOne} files in one of them`);
     console.log(`accepted and greeted: ${Math.round(acceptsPerSecond)} a second, one server at a time`);
     const [connected = "", atRest = ""] = [bytesPerSession.connected, bytesPerSession.atRest].map((bytes) =>
@@ -201,7 +241,7 @@ try {
       `memory of a session: ${connected} KiB right after all have connected, ${atRest} KiB at rest`,
     );
     console.log(
-      `one beat a session in ${beatEverySeconds} s: ${beatingPercent.toFixed(1)} % of a core in all, ${usPerBeat.toFixed(1)} us a beat`,
+      `one beat a session in ${beatEverySeconds} s: ${beatingPercent.toFixed(1)} % of a core in all, ${usPerBeat.toFixed(1)} us a beat, where a C epoll echo takes ${echoUsPerBeat.toFixed(1)}`,
     );
     console.log(`nobody says anything: ${silentPercent.toFixed(2)} % of a core in all`);
   }
