@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { attempt } from "../../heartbeat/tell.js";
 import { createEpoll, Epoll } from "../../kernel/epoll.js";
 import { createEventFd, ring } from "../../kernel/event-fd.js";
 import { peerBytes } from "../../kernel/accept.js";
@@ -70,7 +71,9 @@ export class Shift {
   #parked = 0;
   /** Slots with newcomers, or for them. */
   #granted = 0;
-  #listening = 0;
+  /** There were fewer slots than the worker was to have. */
+  #short = false;
+  readonly #listensAt = new Set<number>();
   #held = false;
   #ready = false;
   #ended = false;
@@ -81,7 +84,7 @@ export class Shift {
   readonly #exit: Promise<void>;
   #exited: () => void = () => {};
 
-  /** @throws DeadpeerError `syscall-failed`, as EMFILE. */
+  /** @throws DeadpeerError `syscall-failed`, as EMFILE; what Node gives where threads are not allowed. Nothing is left behind then. */
   constructor(options: ShiftOptions) {
     this.#options = options;
     this.#slots = new Slots(options.capacity);
@@ -105,15 +108,13 @@ export class Shift {
       mostGreeting: options.reception?.mostGreeting ?? 0,
       zeroMs: options.clock.monotonic() - Number(process.hrtime.bigint()) / 1e6,
     };
-    // Options of this process, such as --input-type, need not fit a file.
-    this.#worker = new Worker(options.worker ?? new URL("worker.js", import.meta.url), {
-      workerData,
-      execArgv: [],
-      name: "deadpeer parking",
-      // It makes next to no garbage, and what there is need not be kept for long: unasked, V8 would take ten times as much.
-      resourceLimits: { maxYoungGenerationSizeMb: 2 },
-    });
-    this.#worker.unref();
+    try {
+      this.#worker = newWorker(options.worker ?? new URL("worker.js", import.meta.url), workerData);
+    } catch (error) {
+      this.#epoll.close();
+      this.#bell.close();
+      throw error;
+    }
     this.#vigil = new Vigil({
       clock: options.clock,
       everyMs: options.watchMs,
@@ -206,20 +207,22 @@ export class Shift {
   /** Accepts at a listening socket, which stays the caller's, from now on. @param listener a number of the caller's, below `mostListeners`. */
   listen(listener: number, fd: number): void {
     this.#slots.listeners[listener] = fd;
-    this.#listening++;
+    this.#listensAt.add(listener);
     this.#order(order.listen, listener);
     this.#hold();
   }
 
-  /** Not any more. Afterwards, at once where the worker has ended, the worker does not touch it. */
+  /** Not any more. Afterwards the worker does not touch it: it has said so, or has ended. */
   async deafen(listener: number): Promise<void> {
+    if (!this.#listensAt.has(listener)) return;
     const { clock } = this.#options;
-    this.#listening--;
     this.#order(order.deafen, listener);
     while (!this.#ended && Atomics.load(this.#slots.listeners, listener) !== deaf)
       await new Promise<void>((resolve) => {
         clock.set(resolve, 5);
       });
+    // Not before: it is watched over until then, for one that hangs says nothing.
+    this.#listensAt.delete(listener);
     this.#hold();
   }
 
@@ -241,9 +244,11 @@ export class Shift {
   /** Gives the worker slots for those whom it accepts, up to so many, once half of them are used: seldom, and many at once. */
   supply(most: number): void {
     let { vacant } = this;
+    this.#short = false;
     if (!this.ready || vacant > most / 2) return;
     for (; vacant < most; vacant++) {
       const slot = this.#takeSlot();
+      this.#short = slot < 0;
       if (slot < 0) return;
       this.#slots.fd[slot] = -1;
       this.#tenants[slot] = newcomer;
@@ -314,7 +319,7 @@ export class Shift {
   }
 
   get #busy(): boolean {
-    return this.#parked > 0 || this.#listening > 0;
+    return this.#parked > 0 || this.#listensAt.size > 0;
   }
 
   /** The process lives for as long as somebody is here, or may come. */
@@ -370,14 +375,8 @@ export class Shift {
   #arrive(one: number): void {
     const { slot, kind } = readArrival(one);
     if (this.#tenants[slot] !== newcomer) return;
-    try {
-      this.#options.reception?.arrived(this, slot, kind);
-    } catch (error) {
-      // Of the application, in an event of its session: loud, but the others must not suffer for it.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+    // As below.
+    attempt(() => this.#options.reception?.arrived(this, slot, kind), undefined);
   }
 
   #takeBack({ slot, generation, why, bytes, unsent, errno, syscall }: Handback): void {
@@ -399,12 +398,16 @@ export class Shift {
     this.#hold();
     if (fd >= 0) this.#noteFd(fd, 0);
     const ours = fd >= 0 && socketCookie(fd) === this.#cookies[slot];
-    tenant.handedBack({
+    const back: HandedBack = {
       ...said,
       fd: ours ? fd : null,
       heardMs: this.#slots.heardMs[slot] ?? 0,
       paidMs: this.#slots.paidMs[slot] ?? 0,
-    });
+    };
+    // What the application throws, in an event of its session, is loud, but the others must not suffer for it.
+    attempt(() => tenant.handedBack(back), undefined);
+    // The worker was to have slots when there were none, and would not ask again.
+    if (this.#short && this.ready) this.#options.onArrivals();
   }
 
   /** The descriptor of a parked session was closed by somebody else, and its number belongs to another. */
@@ -450,7 +453,7 @@ export class Shift {
       if (tenant === null) continue;
       if (tenant === newcomer) {
         const fd = this.release(slot);
-        if (fd >= 0) this.#options.reception?.stranded(fd);
+        if (fd >= 0) attempt(() => this.#options.reception?.stranded(fd), undefined);
         continue;
       }
       const read = slot === inHand && sameTenant;
@@ -458,6 +461,19 @@ export class Shift {
       this.#leave(slot, { why: "taken-over", bytes, unsent: null, failed: null });
     }
   }
+}
+
+function newWorker(file: URL, workerData: AttendantData): Worker {
+  const worker = new Worker(file, {
+    workerData,
+    // Options of this process, such as --input-type, need not fit a file.
+    execArgv: [],
+    name: "deadpeer parking",
+    // It makes next to no garbage, and what there is need not be kept for long: unasked, V8 would take ten times as much.
+    resourceLimits: { maxYoungGenerationSizeMb: 2 },
+  });
+  worker.unref();
+  return worker;
 }
 
 const shifts = new Set<Shift>();
