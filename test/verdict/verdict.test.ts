@@ -265,6 +265,13 @@ describe("a table of cases", () => {
     });
 });
 
+test("heartbeats missed at a window of zero were not acknowledged, for they could not be sent", () => {
+  assert.match(
+    judge({ at, ...missedAtZero(0, 520) }).sentence,
+    /3 heartbeats went unanswered, though its host answered, with a window of zero\.$/,
+  );
+});
+
 describe("figures of a verdict", () => {
   test("an idle death went unnoticed since the peer was last heard, and the sentence says what moved the deadline", () => {
     const verdict = judge({ at, errno: "ETIMEDOUT", figures: afterProbes, settings: limited });

@@ -162,7 +162,6 @@ for (const [way, parking] of [
         for (let n = 0; n < 150; n++) client.socket.write(many);
         const [, { state, timer, sentence }] = await offline;
         assert.deepEqual([state, timer], ["unresponsive", "heartbeat"], sentence);
-        assert.match(sentence, /though its host answered, with a window of zero\.$/);
         client.socket.destroy();
         await until(() => server.parkedCount === 0);
       });
