@@ -120,7 +120,8 @@ export class Lot {
     // Whoever is started from now on does not know of it.
     const fd = this.#listeners[listener] ?? -1;
     this.#listeners[listener] = leaving;
-    if (fd >= 0) await Promise.all(this.#shifts.map((shift) => shift?.deafen(listener)));
+    const shifts = this.#shifts.filter((shift) => shift !== null);
+    if (fd >= 0) await Promise.all(shifts.map((shift) => shift.deafen(listener)));
     this.#listeners[listener] = free;
   }
 
