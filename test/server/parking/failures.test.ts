@@ -134,14 +134,14 @@ describe("a parking worker that fails", { timeout: 60_000 }, () => {
       const lines = [];
       for (const parking of [undefined, true]) {
         const worker = new Worker(\`
-          const { parentPort, workerData: { src, parking } } = require("node:worker_threads");
-          import(src + "server/heartbeat-server.js").then(async ({ HeartbeatServer }) => {
+          import("node:worker_threads").then(async ({ parentPort, workerData: { src, parking } }) => {
+            const { HeartbeatServer } = await import(src + "server/heartbeat-server.js");
             const server = new HeartbeatServer({ parking });
             const { port } = await server.listen({ port: 0 });
             parentPort.on("message", () => server.close());
             parentPort.postMessage([port, server.snapshot().lotAccepts]);
           });
-        \`, { eval: true, workerData: { src, parking } });
+        \`, { eval: true, execArgv: [], workerData: { src, parking } });
         const [[port, lotAccepts]] = await once(worker, "message");
         const client = await RawClient.connect(port);
         await client.hello();
