@@ -45,6 +45,8 @@ export interface ShiftOptions {
 
 /** So long the worker may learn of a deadline later. */
 const lateRingMs = 5;
+/** So long the process's end waits for a thread that is just loading; it takes some milliseconds of processor time. */
+const mostLoadMs = 5_000;
 
 /** In the slots that the worker was granted: who is there is not known yet. */
 const newcomer: Tenant = { handedBack: () => {} };
@@ -112,6 +114,7 @@ export class Shift {
         zeroMs: clock.monotonic() - Number(process.hrtime.bigint()) / 1e6,
       },
       turns: () => Atomics.load(this.#slots.control, word.turns),
+      loads: () => this.#slots.loads,
       onMessage: (message) => this.#hear(message),
       onHang: () => this.#retire(),
       onExit: (problem) => this.#end(problem),
@@ -268,6 +271,11 @@ export class Shift {
     this.#bell.ring();
   }
 
+  /** Once it is fenced: until its thread may be ended by somebody else. */
+  awaitLoad(): void {
+    this.#slots.awaitLoad(mostLoadMs);
+  }
+
   /** @returns -1: all are taken. */
   #takeSlot(): number {
     const slot = this.#free.pop() ?? this.#tenants.length;
@@ -359,7 +367,7 @@ export class Shift {
   #retire(): void {
     if (this.#ended || this.#slots.fenced) return;
     this.fence();
-    this.#thread.dismiss(!this.#ready);
+    this.#thread.dismiss();
   }
 
   #end(problem: Error | null): void {
@@ -396,7 +404,8 @@ export class Shift {
 
 const shifts = new Set<Shift>();
 
-/** Node waits for its workers when it ends, and one that sits in the kernel would not come. */
+/** Node waits for its workers when it ends, and one that sits in the kernel would not come; the others it ends where they are. */
 function fenceAll(): void {
   for (const shift of shifts) shift.fence();
+  for (const shift of shifts) shift.awaitLoad();
 }
