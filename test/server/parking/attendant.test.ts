@@ -22,7 +22,7 @@ class Stage implements Disposable {
   readonly back: Handback[] = [];
   readonly arrivals: number[] = [];
   /** What the owner does as soon as it is told that somebody leaves. */
-  then: (back: Handback) => void = () => {};
+  onLeave: (back: Handback) => void = () => {};
   readonly #epoll = createEpoll();
   readonly #bell = createEventFd();
   readonly set = new Epoll(this.#epoll.fd, 1);
@@ -36,7 +36,7 @@ class Stage implements Disposable {
     now: () => performance.now(),
     handBack: (back) => {
       this.back.push(back);
-      this.then(back);
+      this.onLeave(back);
     },
     arrived: (arrivals) => this.arrivals.push(...arrivals),
   });
@@ -91,8 +91,8 @@ describe("a descriptor's number that is used again at once", { timeout: 60_000 }
   async function succeed(stage: Stage, first: { client: Socket; fd: number }): Promise<void> {
     const second = await pairs.make();
     const fd = takeFd(second.accepted);
-    stage.then = ({ slot }) => {
-      stage.then = () => {};
+    stage.onLeave = ({ slot }) => {
+      stage.onLeave = () => {};
       takeOverNumber(first.fd, fd);
       stage.park(slot, first.fd);
     };

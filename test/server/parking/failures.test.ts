@@ -162,6 +162,23 @@ describe("a parking worker that fails", { timeout: 60_000 }, () => {
     ]);
   });
 
+  for (const [what, end] of [
+    ["ends", "process.exit();"],
+    ["closes the server", "await server.close();"],
+  ] as const)
+    test(`that just starts, with others of its kind, takes nothing along when the process ${what}`, () => {
+      // koffi, ended while it loads, would abort the process. One of so many is just there most of the time.
+      for (let round = 0; round < 4; round++) {
+        const { status, signal, stderr } = runModule(`
+          const { HeartbeatServer } = await import(src + "server/heartbeat-server.js");
+          const server = new HeartbeatServer({ parking: { workers: 24 } });
+          await server.listen({ port: 0 });
+          ${end}
+        `);
+        assert.deepEqual({ status, signal, stderr }, { status: 0, signal: null, stderr: "" });
+      }
+    });
+
   test("is not started for ever", async () => {
     const before = descriptors();
     let shut = 0;
