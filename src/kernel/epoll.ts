@@ -102,11 +102,12 @@ export class Epoll {
     return libc().epoll_ctl(this.#fd, EPOLL_CTL_DEL, fd, null) === 0;
   }
 
-  /** Blocks this thread. @returns how many events there are; a signal's interruption is none. @throws DeadpeerError `syscall-failed`. */
+  /** Blocks this thread. @returns how many events there are, also after a signal's interruption. @throws DeadpeerError `syscall-failed`. */
   wait(timeoutMs: number): number {
     const count = libc().epoll_wait(this.#fd, this.#eventBytes, this.most, timeoutMs);
-    if (count < 0 && errnoName(lastErrno()) === "EINTR") return 0;
-    return check(count, "epoll_wait");
+    if (count >= 0 || errnoName(lastErrno()) !== "EINTR") return check(count, "epoll_wait");
+    // Of a process that was stopped the kernel does not say what has become ready; without waiting it does, and nothing interrupts that.
+    return check(libc().epoll_wait(this.#fd, this.#eventBytes, this.most, 0), "epoll_wait");
   }
 
   /** Of an event of the last `wait`: the words that it was added with. */

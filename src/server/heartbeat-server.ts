@@ -375,6 +375,7 @@ export class HeartbeatServer extends EventEmitter<HeartbeatServerEvents> impleme
     const reception = new Receptionist({
       handshakeMs,
       mostGreeting: Math.ceil(maxGreetings / settings.workers),
+      closing: () => this.#closed !== null,
       greet: (wire, hello) => this.#greet(wire, hello, () => wire.end()),
       refused: (remote, problem) => tell(this, "refused", textOf(remote), problem),
       connect: (fd, bytes) => {

@@ -38,7 +38,7 @@ export interface HeartbeatServerOptions {
   readonly tcp?: WantedSettings | null;
   /**
    * Keeps idle sessions over plain TCP in a thread of their own, at a fraction of the cost: see docs/parking.md. Default: where it can be,
-   * on Linux with koffi and the system's clock; true: refused elsewhere.
+   * on Linux with koffi and the system's clock, in the main thread; true: refused elsewhere.
    */
   readonly parking?: boolean | ParkingOptions;
   /** Closes the server. */

@@ -13,7 +13,7 @@ export interface LotOptions {
   readonly workers?: number;
   /** Default: nothing is accepted here. */
   readonly reception?: Reception | null;
-  /** A worker takes sessions, and none did before; none does any more. */
+  /** A worker takes sessions, and none did before; none does any more, or none has come that far. */
   readonly onOpen?: () => void;
   readonly onShut?: () => void;
   readonly watchMs?: number;
@@ -88,6 +88,11 @@ export class Lot {
     return this.#shifts.some(isReady);
   }
 
+  /** Whether it is about to open, or to say that it is shut. */
+  get opening(): boolean {
+    return !this.open && this.#shifts.some((shift) => shift !== null);
+  }
+
   /** @returns null: there is no room, and the descriptor stays the caller's. See `Shift.park`. */
   park(fd: number, tenant: Tenant, terms: Terms): Place | null {
     const shift = this.open ? this.#emptiest() : null;
@@ -115,8 +120,8 @@ export class Lot {
     // Whoever is started from now on does not know of it.
     const fd = this.#listeners[listener] ?? -1;
     this.#listeners[listener] = leaving;
-    const listening = this.#shifts.filter(isReady);
-    if (fd >= 0) await Promise.all(listening.map((shift) => shift.deafen(listener)));
+    const shifts = this.#shifts.filter((shift) => shift !== null);
+    if (fd >= 0) await Promise.all(shifts.map((shift) => shift.deafen(listener)));
     this.#listeners[listener] = free;
   }
 
@@ -173,7 +178,7 @@ export class Lot {
       });
       this.#shifts[number] = shift;
     } catch {
-      // No descriptors left: sessions stay where they are, and the next try may have more luck.
+      // No descriptors left, or no threads: sessions stay where they are, and the next try may have more luck.
       this.#failures.push(this.#options.clock.monotonic());
     }
   }
@@ -191,7 +196,10 @@ export class Lot {
     if (!this.#closed) this.#failures.push(this.#options.clock.monotonic());
     // Another may be the emptiest now, and have been given none.
     this.#supply();
-    if (this.#shifts.some(isReady) || !this.#opened) return;
+    const others = this.#opened
+      ? this.#shifts.filter(isReady)
+      : this.#shifts.filter((shift) => shift !== null);
+    if (others.length > 0) return;
     this.#opened = false;
     this.#options.onShut?.();
   }

@@ -1,3 +1,4 @@
+import { isMainThread } from "node:worker_threads";
 import { DeadpeerError } from "../../errors.js";
 import { systemClock } from "../../kernel/clock.js";
 import { libcProblem } from "../../kernel/libc.js";
@@ -21,7 +22,8 @@ export interface ParkingSettings {
 const mostWorkers = 64;
 
 /**
- * How sessions are parked, or null where they are not.
+ * How sessions are parked, or null where they are not. In a thread that its owner may end at any time they are only if that is asked for:
+ * Node then closes what it knows of, and not what the lot has.
  *
  * @param wanted undefined: where it can work.
  * @throws DeadpeerError `bad-option`, `bad-duration`; `platform-unsupported` or `ffi-unavailable` where it is asked for and cannot be.
@@ -31,7 +33,7 @@ export function parkingSettings(
   clock: TimerClock | undefined,
 ): ParkingSettings | null {
   const problem = wanted === false ? null : problemOf(clock);
-  if (wanted === false || (wanted === undefined && problem !== null)) return null;
+  if (wanted === false || (wanted === undefined && (problem !== null || !isMainThread))) return null;
   if (problem !== null) throw problem;
   const { after = "5s", workers = 1 } = typeof wanted === "object" ? wanted : {};
   if (!(Number.isInteger(workers) && workers >= 1 && workers <= mostWorkers))

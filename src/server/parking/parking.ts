@@ -47,9 +47,7 @@ export class Parking {
       workers: settings.workers,
       reception,
       onOpen: () => this.#open(),
-      onShut: () => {
-        for (const door of this.#doors) void door.toNode();
-      },
+      onShut: () => this.#shut(),
     });
   }
 
@@ -71,9 +69,9 @@ export class Parking {
     return true;
   }
 
-  /** Until the lot is open, or does not want to be. */
+  /** Until the lot is open, or is not going to be. */
   async opened(): Promise<void> {
-    if (this.lot.open || this.#closed) return;
+    if (this.#closed || !this.lot.opening) return;
     await new Promise<void>((resolve) => {
       const timer = this.#clock.set(resolve, mostStartMs);
       this.#opened.push(() => {
@@ -100,6 +98,11 @@ export class Parking {
   #open(): void {
     for (const wake of this.#opened.splice(0)) wake();
     for (const door of this.#doors) door.toLot();
+  }
+
+  #shut(): void {
+    for (const wake of this.#opened.splice(0)) wake();
+    for (const door of this.#doors) void door.toNode();
   }
 
   #sweepIn(delayMs: number): void {

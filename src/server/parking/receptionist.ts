@@ -15,6 +15,8 @@ const roomBytes = 2_048;
 export interface ReceptionistOptions {
   readonly handshakeMs: number;
   readonly mostGreeting: number;
+  /** The server closes: who has not said hello by now is let go, without a word. */
+  readonly closing: () => boolean;
   /** Answers a hello. @returns null: the client was told to go. */
   readonly greet: (wire: BareWire, hello: Hello) => ActiveSession | null;
   readonly refused: (remote: PeerAddress | null, problem: string) => void;
@@ -49,18 +51,20 @@ export class Receptionist implements Reception {
   }
 
   arrived(shift: Shift, slot: number, kind: ArrivalKind): void {
-    if (kind === "heard") {
+    const closing = this.#options.closing();
+    if (kind === "heard" && !closing) {
       this.#read(shift, slot);
       return;
     }
     const remote = shift.remote(slot);
     const fd = shift.release(slot);
     if (fd >= 0) closeFd(fd);
-    this.#options.refused(remote, this.#problems[kind]);
+    if (kind !== "heard" && !closing) this.#options.refused(remote, this.#problems[kind]);
   }
 
   stranded(fd: number): void {
-    this.#options.connect(fd, null);
+    if (this.#options.closing()) closeFd(fd);
+    else this.#options.connect(fd, null);
   }
 
   get #problems(): Readonly<Record<Exclude<ArrivalKind, "heard">, string>> {

@@ -1,3 +1,4 @@
+import { attempt } from "../../heartbeat/tell.js";
 import { createEpoll, Epoll } from "../../kernel/epoll.js";
 import { peerBytes } from "../../kernel/accept.js";
 import type { OwnedFd } from "../../kernel/fd.js";
@@ -45,6 +46,8 @@ export interface ShiftOptions {
 
 /** So long the worker may learn of a deadline later. */
 const lateRingMs = 5;
+/** So long the process's end waits for a thread that is just loading; it takes some milliseconds of processor time. */
+const mostLoadMs = 5_000;
 
 /** In the slots that the worker was granted: who is there is not known yet. */
 const newcomer: Tenant = { handedBack: () => {} };
@@ -67,11 +70,13 @@ export class Shift {
   #parked = 0;
   /** Slots with newcomers, or for them. */
   #granted = 0;
-  #listening = 0;
+  /** There were fewer slots than the worker was to have. */
+  #short = false;
+  readonly #listensAt = new Set<number>();
   #ready = false;
   #ended = false;
 
-  /** @throws DeadpeerError `syscall-failed`, as EMFILE. */
+  /** @throws DeadpeerError `syscall-failed`, as EMFILE; what Node gives where no thread may be started. Nothing is left behind then. */
   constructor(options: ShiftOptions) {
     this.#options = options;
     this.#slots = new Slots(options.capacity);
@@ -79,34 +84,42 @@ export class Shift {
     this.#recalled = new Uint8Array(options.capacity);
     this.#epoll = createEpoll();
     this.#set = new Epoll(this.#epoll.fd, 1);
+    let bell: Bell | null = null;
     try {
-      this.#bell = new Bell(options.clock);
+      bell = new Bell(options.clock);
+      this.#bell = bell;
+      this.#thread = this.#newThread(bell.fd);
     } catch (error) {
       this.#epoll.close();
+      bell?.close();
       throw error;
     }
-    const { clock, capacity, beatEveryMs, reception, watchMs } = options;
-    this.#thread = new WorkerThread({
+    shifts.add(this);
+    if (shifts.size === 1) process.on("exit", fenceAll);
+  }
+
+  #newThread(bell: number): WorkerThread {
+    const { clock, capacity, beatEveryMs, reception, watchMs, worker } = this.#options;
+    return new WorkerThread({
       clock,
       watchMs,
-      file: options.worker,
+      file: worker,
       data: {
         memory: this.#slots.memory,
         capacity,
         epoll: this.#epoll.fd,
-        bell: this.#bell.fd,
+        bell,
         beatEveryMs,
         handshakeMs: reception?.handshakeMs ?? 0,
         mostGreeting: reception?.mostGreeting ?? 0,
         zeroMs: aheadOfMachineMs(() => clock.monotonic()),
       },
       turns: () => Atomics.load(this.#slots.control, word.turns),
+      loads: () => this.#slots.loads,
       onMessage: (message) => this.#hear(message),
       onHang: () => this.#retire(),
       onExit: (problem) => this.#end(problem),
     });
-    shifts.add(this);
-    if (shifts.size === 1) process.on("exit", fenceAll);
   }
 
   /** How many are in the lot. */
@@ -179,20 +192,22 @@ export class Shift {
   /** Accepts at a listening socket, which stays the caller's, from now on. @param listener a number of the caller's, below `mostListeners`. */
   listen(listener: number, fd: number): void {
     this.#slots.listeners[listener] = fd;
-    this.#listening++;
+    this.#listensAt.add(listener);
     this.#order(order.listen, listener);
     this.#hold();
   }
 
-  /** Not any more. Afterwards, at once where the worker has ended, the worker does not touch it. */
+  /** Not any more. Afterwards the worker does not touch it: it has said so, or has ended. */
   async deafen(listener: number): Promise<void> {
+    if (!this.#listensAt.has(listener)) return;
     const { clock } = this.#options;
-    this.#listening--;
     this.#order(order.deafen, listener);
     while (!this.#ended && Atomics.load(this.#slots.listeners, listener) !== deaf)
       await new Promise<void>((resolve) => {
         clock.set(resolve, 5);
       });
+    // Not before: until then it is watched, for one that hangs says nothing.
+    this.#listensAt.delete(listener);
     this.#hold();
   }
 
@@ -214,9 +229,11 @@ export class Shift {
   /** Gives the worker slots for those whom it accepts, up to so many, once half of them are used: seldom, and many at once. */
   supply(most: number): void {
     let { vacant } = this;
+    this.#short = false;
     if (!this.ready || vacant > most / 2) return;
     for (; vacant < most; vacant++) {
       const slot = this.#takeSlot();
+      this.#short = slot < 0;
       if (slot < 0) return;
       this.#slots.fd[slot] = -1;
       this.#tenants[slot] = newcomer;
@@ -270,6 +287,11 @@ export class Shift {
     this.#bell.ring();
   }
 
+  /** Once it is fenced: until its thread may be ended by somebody else. */
+  awaitLoad(): void {
+    this.#slots.awaitLoad(mostLoadMs);
+  }
+
   /** @returns -1: all are taken. */
   #takeSlot(): number {
     const slot = this.#free.pop() ?? this.#tenants.length;
@@ -295,7 +317,7 @@ export class Shift {
   }
 
   #hold(): void {
-    this.#thread.hold(this.#parked > 0 || this.#listening > 0);
+    this.#thread.hold(this.#parked > 0 || this.#listensAt.size > 0);
   }
 
   #order(what: number, slot: number): void {
@@ -317,14 +339,7 @@ export class Shift {
   #arrive(one: number): void {
     const { slot, kind } = readArrival(one);
     if (this.#tenants[slot] !== newcomer) return;
-    try {
-      this.#options.reception?.arrived(this, slot, kind);
-    } catch (error) {
-      // Of the application, in an event of its session: loud, but the others must not suffer for it.
-      process.nextTick(() => {
-        throw error;
-      });
-    }
+    attempt(() => this.#options.reception?.arrived(this, slot, kind), undefined);
   }
 
   #takeBack({ slot, generation, why, bytes, unsent, errno, syscall }: Handback): void {
@@ -345,12 +360,16 @@ export class Shift {
     this.#parked--;
     this.#hold();
     const ours = this.#claims.drop(slot, fd);
-    tenant.handedBack({
+    const back: HandedBack = {
       ...said,
       fd: ours ? fd : null,
       heardMs: this.#slots.heardMs[slot] ?? 0,
       paidMs: this.#slots.paidMs[slot] ?? 0,
-    });
+    };
+    // What the application throws, in an event of its session, is loud, but the others must not suffer for it.
+    attempt(() => tenant.handedBack(back), undefined);
+    // The worker was to have slots when there were none, and does not ask twice.
+    if (this.#short && this.ready) this.#options.onArrivals();
   }
 
   /** The descriptor of a parked session was closed by somebody else, and its number belongs to another. */
@@ -364,7 +383,7 @@ export class Shift {
   #retire(): void {
     if (this.#ended || this.#slots.fenced) return;
     this.fence();
-    this.#thread.dismiss(!this.#ready);
+    this.#thread.dismiss();
   }
 
   #end(problem: Error | null): void {
@@ -389,7 +408,7 @@ export class Shift {
       if (tenant === null) continue;
       if (tenant === newcomer) {
         const fd = this.release(slot);
-        if (fd >= 0) this.#options.reception?.stranded(fd);
+        if (fd >= 0) attempt(() => this.#options.reception?.stranded(fd), undefined);
         continue;
       }
       const read = slot === inHand && sameTenant;
@@ -401,7 +420,8 @@ export class Shift {
 
 const shifts = new Set<Shift>();
 
-/** Node waits for its workers when it ends, and one that sits in the kernel would not come. */
+/** Node waits for its workers when it ends, and one that sits in the kernel would not come; the others it ends where they are. */
 function fenceAll(): void {
   for (const shift of shifts) shift.fence();
+  for (const shift of shifts) shift.awaitLoad();
 }

@@ -20,11 +20,19 @@ export const word = {
   greetingElsewhere: 9,
   /** A descriptor that is given up to refuse a connection where there are no others, plus one; 0: none. By the attendant. */
   reserve: 10,
+  /** How far the attendant's thread is with loading what reaches the kernel: see `loading`. */
+  loading: 11,
 } as const;
 const controlWords = 16;
 
 /** Of `word.hand`. Once an answer is on its way, the bytes count as answered. */
 export const hand = { empty: 0, read: 1, answering: 2 } as const;
+
+/**
+ * Of `word.loading`. A thread that is ended while it loads a native addon takes the whole process along: the addon wants to throw, and
+ * cannot. So it says when it does, and does not begin once it is fenced.
+ */
+export const loading = { before: 0, now: 1, done: 2 } as const;
 
 /**
  * `keep`: park whom the attendant itself has accepted, and the owner has had watched; `grant`: a slot for one that it will; `listen` and `deafen`: accept at a
@@ -123,6 +131,25 @@ export class Slots {
     const given = this.#orders[read & (this.#orders.length - 1)] ?? -1;
     Atomics.store(this.control, word.read, (read + 1) | 0);
     return given;
+  }
+
+  /** Does what must not be interrupted, unless it is too late for it. By the attendant's thread. */
+  load(work: () => void): void {
+    Atomics.store(this.control, word.loading, loading.now);
+    // Either this sees the fence, or whoever has set it sees that it has to wait.
+    if (!this.fenced) work();
+    Atomics.store(this.control, word.loading, loading.done);
+    Atomics.notify(this.control, word.loading);
+  }
+
+  /** Whether the attendant's thread must not be ended. By the owner, once it has set the fence. */
+  get loads(): boolean {
+    return Atomics.load(this.control, word.loading) === loading.now;
+  }
+
+  /** Blocks this thread until the other one may be ended, so long at most. */
+  awaitLoad(mostMs: number): void {
+    Atomics.wait(this.control, word.loading, loading.now, mostMs);
   }
 
   get fenced(): boolean {

@@ -6,6 +6,9 @@ import { Vigil } from "./vigil.js";
 /** After being fenced a worker touches no descriptor; its last call into the kernel returns within a second. */
 const patienceWithEndMs = 5_000;
 
+/** Between two looks at a thread that must not be ended. */
+const whileItLoadsMs = 100;
+
 export interface WorkerThreadOptions {
   readonly clock: TimerClock;
   /** Instead of deadpeer's own, for tests of what goes wrong. */
@@ -15,6 +18,8 @@ export interface WorkerThreadOptions {
   readonly watchMs: number;
   /** How often it has come round. */
   readonly turns: () => number;
+  /** It must not be ended right now. */
+  readonly loads: () => boolean;
   readonly onMessage: (message: Said) => void;
   readonly onHang: () => void;
   /** @param problem of its own, or that it hung; null: it was told to end. */
@@ -34,12 +39,14 @@ export class WorkerThread {
   readonly #clock: TimerClock;
   readonly #worker: Worker;
   readonly #vigil: Vigil;
+  readonly #loads: () => boolean;
   #held = false;
   #ended = false;
   #problem: Error | null = null;
 
-  constructor({ clock, file, data, watchMs, turns, onMessage, onHang, onExit }: WorkerThreadOptions) {
+  constructor({ clock, file, data, watchMs, turns, loads, onMessage, onHang, onExit }: WorkerThreadOptions) {
     this.#clock = clock;
+    this.#loads = loads;
     // Options of this process, such as --input-type, need not fit a file.
     this.#worker = new Worker(file ?? new URL("worker.js", import.meta.url), {
       workerData: data,
@@ -83,11 +90,18 @@ export class WorkerThread {
     else this.#worker.unref();
   }
 
-  /** It has been fenced, and leaves by itself. @param atOnce it has not begun to work, and would not. One that hangs is ended where it stands, too. */
-  dismiss(atOnce: boolean): void {
-    const terminate = (): void => void this.#worker.terminate();
-    if (atOnce || this.#problem !== null) terminate();
-    const overdue = this.#clock.set(terminate, patienceWithEndMs);
+  /**
+   * It has been fenced, and leaves by itself, also while it starts: Node forgets descriptors of modules that a thread was reading when it was
+   * ended. One that hangs is ended where it stands.
+   */
+  dismiss(): void {
+    if (this.#problem !== null) this.#terminate();
+    const overdue = this.#clock.set(() => this.#terminate(), patienceWithEndMs);
     void this.exit.then(() => this.#clock.clear(overdue));
+  }
+
+  #terminate(): void {
+    if (!this.#loads()) void this.#worker.terminate();
+    else if (!this.#ended) this.#clock.set(() => this.#terminate(), whileItLoadsMs);
   }
 }

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { aheadOfMachineMs } from "../../kernel/clock.js";
 import { Epoll } from "../../kernel/epoll.js";
+import { libc } from "../../kernel/libc.js";
 import { Attendant } from "./attendant.js";
 import type { AttendantData, Said } from "./handback.js";
 import { Slots } from "./slots.js";
@@ -15,13 +16,16 @@ const slots = new Slots(capacity, memory);
 const aheadMs = zeroMs - aheadOfMachineMs(() => performance.now());
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
 const tell = (message: Said): void => parentPort?.postMessage(message);
-const attendant = new Attendant({
-  slots,
-  epoll: new Epoll(epoll, most),
-  ...terms,
-  now: () => performance.now() + aheadMs,
-  handBack: tell,
-  arrived: tell,
-});
-tell("ready");
-while (!slots.fenced) attendant.turn();
+slots.load(libc);
+if (!slots.fenced) {
+  const attendant = new Attendant({
+    slots,
+    epoll: new Epoll(epoll, most),
+    ...terms,
+    now: () => performance.now() + aheadMs,
+    handBack: tell,
+    arrived: tell,
+  });
+  tell("ready");
+  while (!slots.fenced) attendant.turn();
+}

@@ -184,6 +184,26 @@ describe("a server whose lot accepts", { timeout: 60_000 }, () => {
     assert.ok(server.parkedCount >= 1);
   });
 
+  for (const host of ["127.0.0.1", "::1"])
+    test(`hellos that come to ${host} while the server closes make no sessions, and do not hold it up`, async () => {
+      const [server, port] = await listening({}, host);
+      const here = await Promise.all(Array.from({ length: 100 }, () => RawClient.connect(port, host)));
+      await Promise.all(here.map((client) => client.hello()));
+      const late = await Promise.all(Array.from({ length: 50 }, () => RawClient.connect(port, host)));
+      await until(() => server.snapshot().greetings === 50);
+      const told: string[] = [];
+      server.on("session", () => told.push("session"));
+      server.on("refused", (_, problem) => told.push(problem));
+      const closed = server.close();
+      for (const client of late) client.say(plainHello);
+      await closed;
+      await Promise.all([...here, ...late].map((client) => client.ended));
+      assert.deepEqual(told, []);
+      assert.equal(server.sessionCount, 0);
+      assert.ok(late.every(({ heard }) => heard.length === 0));
+      assert.ok(here.every(({ heard }) => heard.at(-1)?.type === "bye"));
+    });
+
   test("several workers share the sessions, and each answers", async () => {
     const [server, port] = await listening({ parking: { after: "10h", workers: 3 } });
     const clients: RawClient[] = [];

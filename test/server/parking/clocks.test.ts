@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { encode } from "../../../src/heartbeat/protocol/encode.js";
 import { until } from "../../support/until.js";
-import { RawClient } from "../raw-client.js";
+import { plainHello, RawClient } from "../raw-client.js";
 import { openLot, Pairs, parkOne } from "./support.js";
 
 interface Offline {
@@ -123,6 +123,26 @@ for (const parking of [{ after: "20ms" }, false])
       }
       assert.equal(crowd.failed(), 0);
     });
+
+    for (const host of ["127.0.0.1", "::1"])
+      test(`who said hello to ${host} while the server was stopped is greeted, and who said nothing is not`, async () => {
+        await using server = await Stoppable.open({ parking, handshake: "1s" });
+        const connect = (): Promise<RawClient> => RawClient.connect(server.port, host);
+        const many = (): Promise<RawClient[]> => Promise.all(Array.from({ length: 20 }, connect));
+        const before = await many();
+        // The server has accepted them: it has answered whoever came after them.
+        await (await connect()).hello();
+        server.child.kill("SIGSTOP");
+        const during = await many();
+        const polite = [...before.slice(10), ...during.slice(10)];
+        for (const client of polite) client.say(plainHello);
+        await sleep(2_500);
+        server.child.kill("SIGCONT");
+        for (const client of polite) assert.equal((await client.next("hello"))?.type, "hello");
+        const silent = [...before, ...during].filter((client) => !polite.includes(client));
+        await Promise.all(silent.map((client) => client.ended));
+        for (const { socket } of polite) socket.destroy();
+      });
 
     test("people's clock that is set forward and back ends nobody, and saves nobody", async () => {
       await using server = await Stoppable.open({ parking, detect });

@@ -4,12 +4,13 @@ import { readdirSync } from "node:fs";
 import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import { describe, test } from "node:test";
 import { systemClock } from "../../../src/kernel/clock.js";
-import { closeFd } from "../../../src/kernel/socket-io.js";
+import { closeFd, receive } from "../../../src/kernel/socket-io.js";
 import type { ArrivalKind } from "../../../src/server/parking/handback.js";
 import { Lot, type LotOptions } from "../../../src/server/parking/lot.js";
 import type { Reception, Shift } from "../../../src/server/parking/shift.js";
 import { StreamDoor } from "../../../src/server/parking/stream-door.js";
 import { until } from "../../support/until.js";
+import { easyTerms, Guest } from "./support.js";
 
 /** Notes who comes, and by which way. */
 class Hall implements Reception {
@@ -31,6 +32,17 @@ class Hall implements Reception {
   stranded(fd: number): void {
     this.came.push("stranded");
     this.sockets.push(new Socket({ fd }));
+  }
+}
+
+/** Keeps who comes. */
+class Inn extends Hall {
+  readonly guests: { readonly shift: Shift; readonly slot: number; readonly guest: Guest }[] = [];
+
+  override arrived(shift: Shift, slot: number): void {
+    receive(shift.fd(slot), Buffer.alloc(100));
+    const guest = new Guest();
+    if (shift.keep(slot, guest, easyTerms())) this.guests.push({ shift, slot, guest });
   }
 }
 
@@ -107,6 +119,31 @@ describe("a door between Node and the lot", { timeout: 60_000 }, () => {
     await door.close();
     await lot.close();
   });
+
+  for (const workers of [1, 3])
+    test(`who comes when all slots of ${workers} are taken waits in the kernel, and is accepted when one is free`, async () => {
+      const inn = new Inn();
+      const capacity = 2;
+      const { lot, door, port } = await doorOf(inn, { capacity, workers });
+      await until(() => lot.open && door.atLot);
+      const clients: Socket[] = [];
+      for (let n = 0; n < capacity * workers + 3; n++) {
+        const socket = await client(port);
+        socket.write("something");
+        clients.push(socket);
+        await until(() => inn.guests.length === Math.min(clients.length, capacity * workers));
+      }
+      for (let left = 0; left < 3; left++) {
+        const { shift, slot, guest } = inn.guests[left] as (typeof inn.guests)[0];
+        shift.recall(slot);
+        (await guest.returned()).socket.destroy();
+        await until(() => inn.guests.length === capacity * workers + left + 1);
+      }
+      await door.close();
+      await lot.close();
+      for (const { guest } of inn.guests.slice(3)) (await guest.returned()).socket.destroy();
+      for (const socket of clients) socket.destroy();
+    });
 
   test("when a worker fails its guests are taken over, and Node accepts, again and again", async () => {
     const before = readdirSync("/proc/self/fd").length;
