@@ -3,6 +3,7 @@ import { peerBytes } from "../../kernel/accept.js";
 import type { OwnedFd } from "../../kernel/fd.js";
 import { hasPeer, type PeerAddress, peerAddress } from "../../kernel/peer-address.js";
 import { socketCookie } from "../../kernel/socket-cookie.js";
+import { aheadOfMachineMs } from "../../kernel/clock.js";
 import { closeFd } from "../../kernel/socket-io.js";
 import type { TimerClock } from "../../time/clock.js";
 import { type ArrivalKind, type Handback, readArrival, type Said } from "./handback.js";
@@ -97,7 +98,7 @@ export class Shift {
         beatEveryMs,
         handshakeMs: reception?.handshakeMs ?? 0,
         mostGreeting: reception?.mostGreeting ?? 0,
-        zeroMs: clock.monotonic() - Number(process.hrtime.bigint()) / 1e6,
+        zeroMs: aheadOfMachineMs(() => clock.monotonic()),
       },
       turns: () => Atomics.load(this.#slots.control, word.turns),
       onMessage: (message) => this.#hear(message),
