@@ -20,7 +20,7 @@ import { get } from "../test/support/http-get.js";
 import { type Ask, load, loopbackOrigins, race, type RaceResult } from "../test/support/http-race.js";
 import { startNginx } from "../test/support/nginx.js";
 import { packetsOf } from "./http/packets.js";
-import { spreadOf } from "./spread.js";
+import { figuresOf, inTurns, ratios, type Turn, type Turns } from "./http/turns.js";
 
 const self = fileURLToPath(import.meta.url);
 const atOnce = 50;
@@ -52,72 +52,43 @@ const contenders: Readonly<Record<string, () => Contender>> = {
 };
 
 /**
- * Requests a second, and the client's time for each, one after the other over 50 connections, against a Node server's 2 bytes. Each client
- * is in a process of its own, as it is where it is used: V8 compiles undici for the handlers that it meets, and in one process those of
- * all would be met by all. undici stands there twice, to show what the machine alone makes of it.
+ * Requests a second, and the client's processor time for each, 50 side by side, against a Node server's 2 bytes. Each client is in a process
+ * of its own, as it is where it is used: V8 compiles undici for the handlers that it meets, and in one process those of all would be met
+ * by all. The two that others are held against stand there twice: what they differ by from themselves is the machine's and V8's doing.
  */
 async function speed(rounds: number): Promise<unknown> {
   const server = fork(self, ["serve", "http"]);
   const [{ port }] = (await once(server, "message")) as [{ readonly port: number }];
-  const made = [...Object.keys(contenders), "undici"].map((name) => ({
-    child: fork(self, ["ask", name, `http://127.0.0.1:${port}`]),
-    rates: [] as number[],
-    cpuUs: [] as number[],
-  }));
-  // Short rounds in turns, so that other work on the machine falls on all alike; the first ones warm up.
-  for (let round = -10; round < rounds; round++)
-    for (const { child, rates, cpuUs } of round % 2 === 0 ? made : made.toReversed()) {
-      child.send("round");
-      const [{ rate, us }] = (await once(child, "message")) as [
-        { readonly rate: number; readonly us: number },
-      ];
-      if (round < 0) continue;
-      rates.push(rate);
-      cpuUs.push(us);
-    }
-  for (const { child } of made) child.kill();
+  const names = ["undici", "createDispatcher", "undici", "agentkeepalive", "createAgent", "agentkeepalive"];
+  const [undici, dispatcher, undiciAgain, agentkeepalive, agent, agentkeepaliveAgain] = (await inTurns(
+    names.map((name) => () => fork(self, ["ask", name, `http://127.0.0.1:${port}`])),
+    { generations: 5, rounds, requestsPerRound: 400 },
+  )) as [Turns, Turns, Turns, Turns, Turns, Turns];
   server.kill();
-  const [undici, dispatcher, agentkeepalive, agent, again] = made;
   return {
-    ...Object.fromEntries(
-      Object.keys(contenders).map((name, index) => [name, figuresOf(made[index] as Measured)]),
-    ),
+    undici: figuresOf(undici),
+    createDispatcher: figuresOf(dispatcher),
+    agentkeepalive: figuresOf(agentkeepalive),
+    createAgent: figuresOf(agent),
     "createDispatcher / undici": ratios(dispatcher, undici),
-    "undici again / undici": ratios(again, undici),
+    "undici again / undici": ratios(undiciAgain, undici),
     "createAgent / agentkeepalive": ratios(agent, agentkeepalive),
+    "agentkeepalive again / agentkeepalive": ratios(agentkeepaliveAgain, agentkeepalive),
   };
 }
 
-/** In a process of its own: asks a thousand times whenever it is told to. */
-function askInRounds(name: string, origin: string): void {
+/** In a process of its own: asks so often as it is told to. */
+function askInTurns(name: string, origin: string): void {
   const contender = contenders[name]?.();
-  const requests = 1_000;
-  process.on("message", async () => {
+  process.on("message", async (requests: number) => {
     if (contender === undefined) return;
     const before = process.cpuUsage();
     const rate = await perSecond(contender.ask, origin, requests);
     const { user, system } = process.cpuUsage(before);
-    process.send?.({ rate, us: (user + system) / requests });
+    const turn: Turn = { perSecond: rate, cpuUs: (user + system) / requests };
+    process.send?.(turn);
   });
   process.once("disconnect", () => process.exit());
-}
-
-interface Measured {
-  readonly rates: readonly number[];
-  readonly cpuUs: readonly number[];
-}
-
-function figuresOf({ rates, cpuUs }: Measured): unknown {
-  return { perSecond: spreadOf(rates), cpuUs: spreadOf(cpuUs) };
-}
-
-/** Of rounds side by side: what the machine does meanwhile weighs on both. */
-function ratios(one: Measured | undefined, other: Measured | undefined): unknown {
-  return { perSecond: ratioOf(one?.rates, other?.rates), cpu: ratioOf(one?.cpuUs, other?.cpuUs) };
-}
-
-function ratioOf(one: readonly number[] = [], other: readonly number[] = []): number {
-  return spreadOf(one.map((figure, round) => figure / (other[round] ?? Number.NaN))).median;
 }
 
 async function perSecond(ask: Ask, origin: string, requests: number): Promise<number> {
@@ -241,7 +212,7 @@ function serve(scheme: string): void {
 const parts = { speed, race: races, restart: restarts, reuse };
 const given = process.argv.slice(2);
 if (given[0] === "serve") serve(given[1] ?? "http");
-else if (given[0] === "ask") askInRounds(given[1] ?? "", given[2] ?? "");
+else if (given[0] === "ask") askInTurns(given[1] ?? "", given[2] ?? "");
 else if (given[0] === "measure-reuse") {
   const results = await measureReuse();
   process.send?.(results, () => process.exit());

@@ -23,14 +23,14 @@ export interface RequestHandler {
 export interface Lane {
   /** null before it has connected. */
   readonly connection: Connection | null;
-  /** A request is being dispatched that found the connection so lately used that it must still stand. */
-  readonly justUsed: boolean;
   /** Sends a request again, as the first thing on the connection that it makes next. */
   repeat(options: Dispatcher.DispatchOptions, attempt: Attempt): void;
 }
 
 /** A request on its way, over as many connections as it takes. Stands between undici and the caller's handler. */
 export class Attempt implements RequestHandler {
+  /** Its connection was found to be so lately used, right before this, that it must still stand. */
+  justUsed = false;
   readonly #options: Dispatcher.DispatchOptions;
   readonly #handler: RequestHandler;
   readonly #count: ReuseCount;
@@ -75,10 +75,10 @@ export class Attempt implements RequestHandler {
 
   onConnect(abort: (reason?: Error) => void, context?: unknown): void {
     if (this.#finished) return abort();
-    const { connection, justUsed } = this.#lane;
+    const { connection } = this.#lane;
     if (
       connection?.reused === true &&
-      !justUsed &&
+      !this.justUsed &&
       this.#body.repeatable &&
       connection.endedUnread(connection.idleMs())
     ) {

@@ -22,7 +22,6 @@ export type ClientOptions = Client.Options & { readonly connect: buildConnector.
 export class ReusingClient extends Client implements Lane {
   readonly #shared: Shared;
   readonly #line: Line;
-  #justUsed = false;
 
   constructor(origin: Origin, options: ClientOptions, shared: Shared) {
     const line = new Line(origin, options.connect, shared);
@@ -43,25 +42,25 @@ export class ReusingClient extends Client implements Lane {
     return this.#line.connection;
   }
 
-  get justUsed(): boolean {
-    return this.#justUsed;
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    const justUsed = this.#line.giveUpIfExpired() < justUsedMs;
+    if (handler instanceof Attempt) {
+      handler.moveTo(this);
+      return this.#send(options, handler, justUsed);
+    }
+    // undici says best what is wrong with a handler.
+    if (!isHandler(handler)) return super.dispatch(options, handler);
+    const { count, settings } = this.#shared;
+    const attempt = new Attempt(options, handler, this, count, settings.replays);
+    return this.#send(attempt.options, attempt, justUsed);
   }
 
-  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    this.#justUsed = this.#line.giveUpIfExpired() < justUsedMs;
-    try {
-      if (handler instanceof Attempt) {
-        handler.moveTo(this);
-        return super.dispatch(options, handler);
-      }
-      // undici says best what is wrong with a handler.
-      if (!isHandler(handler)) return super.dispatch(options, handler);
-      const { count, settings } = this.#shared;
-      const attempt = new Attempt(options, handler, this, count, settings.replays);
-      return super.dispatch(attempt.options, attempt);
-    } finally {
-      this.#justUsed = false;
-    }
+  #send(options: Dispatcher.DispatchOptions, attempt: Attempt, justUsed: boolean): boolean {
+    attempt.justUsed = justUsed;
+    const goOn = super.dispatch(options, attempt);
+    // If it is written later, the connection has to be looked at again.
+    attempt.justUsed = false;
+    return goOn;
   }
 
   /**
