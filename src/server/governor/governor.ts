@@ -91,7 +91,8 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
         // Whoever has not built it so ought to see it.
         if (!this.emit("alone", problem)) process.emitWarning(problem.message, { code: problem.code });
       },
-      error: (error) => this.emit("error", error),
+      // Where nobody listens it is thrown, and not into the middle of an arrival.
+      error: (error) => process.nextTick(() => this.emit("error", error)),
     });
     const { header } = settings.client;
     this.#headerClients =
