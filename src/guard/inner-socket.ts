@@ -28,7 +28,7 @@ const maxDepth = 4;
  * @throws DeadpeerError `no-socket`: there is none, it is already closed, or it is not TCP.
  */
 export function innerSocket(given: unknown): Socket {
-  const socket = find(given, maxDepth);
+  const socket = anyInnerSocket(given);
   if (socket === null)
     throw new DeadpeerError(
       "no-socket",
@@ -39,17 +39,23 @@ export function innerSocket(given: unknown): Socket {
   return socket;
 }
 
+/** The same for whoever takes Unix sockets and closed ones as well; null: there is none. */
+export function anyInnerSocket(given: unknown): Socket | null {
+  return find(given, maxDepth);
+}
+
 function find(thing: unknown, depth: number): Socket | null {
   if (typeof thing !== "object" || thing === null || depth === 0) return null;
   if (thing instanceof Socket) {
     const handle = baseHandle(thing);
+    // An http2 session gives a proxy for its socket; methods of the proxy run on, and return, the socket itself.
+    const itself = thing.off("close", nothing);
     // TLS over a stream that is no socket: Node puts a stand-in between, and the TCP socket, if any, is further down.
     if (handle !== null && !isTcp(handle)) {
       const standIn = (thing as unknown as WithHandle)._handle?._parentWrap;
-      return find((standIn as { readonly stream?: unknown } | null | undefined)?.stream, depth - 1) ?? thing;
+      return find((standIn as { readonly stream?: unknown } | null | undefined)?.stream, depth - 1) ?? itself;
     }
-    // An http2 session gives a proxy for its socket; methods of the proxy run on, and return, the socket itself.
-    return thing.off("close", nothing);
+    return itself;
   }
   const fields = thing as Readonly<Record<string, unknown>>;
   for (const name of innerFields) {

@@ -4,6 +4,7 @@ import { judge, type Verdict } from "../../verdict/verdict.js";
 import { type EvictionReason, observe, type Phase } from "./assess.js";
 import { addressKey } from "./client-key.js";
 import type { Held } from "./held.js";
+import { addressOf } from "./networks.js";
 import type { GovernorSettings } from "./policy.js";
 import type { ProxyHeader } from "./proxy-protocol.js";
 import { policyWords } from "./reasons.js";
@@ -11,7 +12,7 @@ import { look } from "./sight.js";
 
 /** One connection, as it is now. */
 export interface HeldConnection {
-  /** The other end of the TCP connection: a proxy's, where there is one. */
+  /** The other end of the TCP connection: a proxy's, where there is one; of a Unix socket `unix` and 0. */
   readonly remote: { readonly address: string; readonly port: number };
   /** For whom a proxy speaks, by PROXY protocol. */
   readonly proxied: ProxyHeader | null;
@@ -31,7 +32,7 @@ export interface HeldConnection {
 
 export function describe(held: Held, nowMs: number, ipv6Prefix: number): HeldConnection {
   const { socket } = held;
-  const address = socket.remoteAddress ?? "";
+  const address = addressOf(socket);
   const sight = look(held);
   observe(held, sight, nowMs);
   return {

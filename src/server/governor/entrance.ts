@@ -9,6 +9,7 @@ import type { LimitReason } from "./clients.js";
 import { ClusterDoor } from "./cluster-door.js";
 import type { Custodian } from "./custodian.js";
 import { type Held, heldBy } from "./held.js";
+import { addressOf } from "./networks.js";
 import type { GovernorSettings, PeerAddress } from "./policy.js";
 import { Pressure } from "./pressure.js";
 import { ProxyDoor } from "./proxy-door.js";
@@ -247,10 +248,6 @@ function textOf(key: unknown): string {
     "bad-option",
     `client.key: it has to return text, not ${inspect(key, { depth: 0 })}`,
   );
-}
-
-function addressOf({ remoteAddress = "" }: Socket): string {
-  return remoteAddress;
 }
 
 function ignore(): void {}

@@ -60,6 +60,10 @@ export function sayGoodbye(held: Held, reason: EvictionReason, webSocketCode: nu
       destroy(held);
       return false;
     case "head":
+      if (held.session !== null) {
+        destroy(held);
+        return false;
+      }
       stopServing(app);
       app.end(late);
       return true;

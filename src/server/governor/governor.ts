@@ -4,7 +4,7 @@ import type { Http2Session } from "node:http2";
 import type { Server, Socket } from "node:net";
 import { DeadpeerError } from "../../errors.js";
 import { closeOnAbort, forgetOnAbort } from "../../guard/closing.js";
-import { innerSocket } from "../../guard/inner-socket.js";
+import { anyInnerSocket } from "../../guard/inner-socket.js";
 import { guardListener, type ListenerGuard } from "../../guard/listener.js";
 import { systemClock } from "../../kernel/clock.js";
 import type { TimerClock } from "../../time/clock.js";
@@ -91,7 +91,8 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
         // Whoever has not built it so ought to see it.
         if (!this.emit("alone", problem)) process.emitWarning(problem.message, { code: problem.code });
       },
-      error: (error) => this.emit("error", error),
+      // Where nobody listens it is thrown, and not into the middle of an arrival.
+      error: (error) => process.nextTick(() => this.emit("error", error)),
     });
     const { header } = settings.client;
     this.#headerClients =
@@ -227,12 +228,8 @@ export class Governor extends EventEmitter<GovernorEvents> implements Disposable
   }
 
   #heldBehind(thing: unknown): Held | null {
-    try {
-      return heldBy(innerSocket(thing));
-    } catch {
-      // Closed already, or never a socket.
-      return null;
-    }
+    const socket = anyInnerSocket(thing);
+    return socket === null ? null : heldBy(socket);
   }
 
   #refused(refusal: Refusal): void {

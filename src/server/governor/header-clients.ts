@@ -4,6 +4,7 @@ import type { Custodian } from "./custodian.js";
 import type { Entrance, Refusal } from "./entrance.js";
 import { clientBehind, hopsIn } from "./forwarded.js";
 import { type Held, heldBy } from "./held.js";
+import { addressOf } from "./networks.js";
 import type { GovernorSettings } from "./policy.js";
 
 type HeaderSettings = NonNullable<GovernorSettings["client"]["header"]>;
@@ -78,5 +79,5 @@ export class HeaderClients {
 
 /** The other end, as far as addresses tell. */
 function addressBehind({ proxied, socket }: Held): string {
-  return proxied?.source?.address ?? socket.remoteAddress ?? "";
+  return proxied?.source?.address ?? addressOf(socket);
 }

@@ -54,10 +54,10 @@ export interface GovernorPolicy {
     readonly ipv6Prefix?: number;
     /** Names the client in its own way; the same text is the same client. */
     readonly key?: (peer: PeerAddress) => string;
-    /** Behind an HTTP proxy: the header that names the client, believed of these proxies only. */
+    /** Behind an HTTP proxy: the header that names the client, believed of these proxies only; `unix`: of those on a Unix socket. */
     readonly header?: { readonly name: "x-forwarded-for" | "forwarded"; readonly from: readonly string[] };
   };
-  /** Behind a proxy that says by PROXY protocol (1 or 2) whom it speaks for: from these networks the header is required. */
+  /** Behind a proxy that says by PROXY protocol (1 or 2) whom it speaks for: from these networks, or `unix`, the header is required. */
   readonly proxy?: {
     readonly from: readonly string[];
     /** The header has to be complete within this. Default 5s. */

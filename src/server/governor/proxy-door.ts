@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Agenda, Due } from "../agenda.js";
+import { addressOf } from "./networks.js";
 import type { GovernorSettings } from "./policy.js";
 import { type ProxyHeader, readProxyHeader } from "./proxy-protocol.js";
 import type { RefusalReason } from "./reasons.js";
@@ -29,7 +30,7 @@ export class ProxyDoor {
   }
 
   arrive(socket: Socket): void {
-    const trusted = this.#settings.from.has(socket.remoteAddress ?? "");
+    const trusted = this.#settings.from.has(addressOf(socket));
     if (!trusted && !this.#settings.direct) {
       this.#host.refuse(socket, "proxy-untrusted");
       return;

@@ -5,8 +5,10 @@ export class HeldSession {
   readonly session: ServerHttp2Session;
   /** When a stream last began or ended. */
   movedMs: number;
-  /** When one last began. */
+  /** When one last began; before the first, the session. */
   openedMs: number;
+  /** Its client's preface has come, which ends with its SETTINGS (RFC 9113 section 3.4). */
+  #greeted = false;
   readonly #streams = new Set<ServerHttp2Stream>();
   readonly #nowMs: () => number;
 
@@ -14,6 +16,12 @@ export class HeldSession {
     this.session = session;
     this.#nowMs = nowMs;
     this.movedMs = this.openedMs = nowMs();
+    session.once("remoteSettings", () => (this.#greeted = true));
+  }
+
+  /** For how long its client's preface has been awaited; null: it has come. */
+  get awaitingMs(): number | null {
+    return this.#greeted ? null : this.#nowMs() - this.openedMs;
   }
 
   /** When its client was told that it ends; null: it was not. */

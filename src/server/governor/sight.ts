@@ -66,6 +66,11 @@ function phaseOf(held: Held, app: Socket): Phase {
   if (session !== null) {
     sight.http = true;
     sight.uploading = session.uploading;
+    const awaitingMs = session.awaitingMs;
+    if (awaitingMs !== null) {
+      sight.phaseMs = awaitingMs;
+      return "head";
+    }
     return session.open > 0 ? "request" : "idle";
   }
   const http = httpState(app);

@@ -179,6 +179,26 @@ for (const host of hosts)
         await closed(server);
       });
 
+    test("http2: the client's preface is due as a head is", async (t) => {
+      const server = createHttp2Server((_request, response) => response.end("x"));
+      const governor = governServer(server, { head: "300ms" });
+      const port = await listening(t, server, host);
+      const whole = connectHttp2(`http://${inUrl(host)}:${port}`);
+      await once(whole, "remoteSettings");
+      for (const beginning of ["", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0"]) {
+        const client = await connected(t, port, host);
+        const ended = received(client);
+        client.write(beginning);
+        const { reason, connection } = await evicted(governor);
+        assert.deepEqual([reason, connection.phase], ["head", "head"]);
+        await ended;
+      }
+      const stream = whole.request();
+      assert.equal(String(await once(stream, "data")), "x");
+      whole.close();
+      await closed(server);
+    });
+
     test("http2: nobody is blamed for a body that the program does not read", async (t) => {
       const server = createHttp2Server();
       server.on("stream", (stream, { ":path": path }) => {

@@ -2,13 +2,17 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
-import { createServer as createHttp2Server } from "node:http2";
-import { createServer, type Socket } from "node:net";
+import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
-import { governServer, type Refusal } from "../../../src/server/index.js";
+import { type GovernorPolicy, governServer, type Refusal } from "../../../src/server/index.js";
 import { selfSigned } from "../../support/certificate.js";
+import { until } from "../../support/until.js";
 import { closed, connected, hosts, listening, received } from "./support.js";
 
 const request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -148,4 +152,53 @@ test("curl's PROXY header is read, over both families", async (t) => {
     assert.equal(stdout, `1 ${address} ${address}`);
   }
   await closed(server);
+});
+
+for (const how of ["PROXY protocol", "header"] as const)
+  test(`a proxy on a Unix socket names its clients by ${how}, once it is trusted`, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "governor-"));
+    t.after(async () => rm(folder, { recursive: true }));
+    const ask = async (policy: GovernorPolicy, client: string): Promise<string> => {
+      const server = createHttpServer((incoming, response) => {
+        response.end(governor.connectionOf(incoming)?.client);
+      });
+      const governor = governServer(server, { perClient: 1, ...policy });
+      const path = join(folder, "socket");
+      server.listen(path);
+      await once(server, "listening");
+      const socket = connect(path);
+      const text = received(socket);
+      socket.write(
+        how === "header"
+          ? request.replace("\r\n\r\n", `\r\nx-forwarded-for: ${client}\r\n\r\n`)
+          : (client.includes(":") ? from6 : from4) + request,
+      );
+      const answer = await text;
+      await closed(server, socket);
+      return answer;
+    };
+    const trusting = (from: string[]): GovernorPolicy =>
+      how === "header" ? { client: { header: { name: "x-forwarded-for", from } } } : { proxy: { from } };
+    assert.match(await ask(trusting(["unix"]), "192.0.2.1"), /\r\n192\.0\.2\.1$/);
+    assert.match(await ask(trusting(["10.0.0.0/8", "unix"]), "2001:db8::1"), /\r\n2001:db8::\/64$/);
+    const untrusted = await ask(trusting(["0.0.0.0/0", "::/0"]), "192.0.2.1");
+    if (how === "header") assert.match(untrusted, /\r\nunix$/);
+    else assert.equal(untrusted, "");
+  });
+
+test("http2 over a Unix socket: a stream is a request in flight", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "governor-"));
+  t.after(async () => rm(folder, { recursive: true }));
+  const server = createHttp2Server((_request, response) => setTimeout(() => response.end("late"), 900));
+  const governor = governServer(server, { idle: "300ms" });
+  const path = join(folder, "socket");
+  server.listen(path);
+  await once(server, "listening");
+  t.after(() => void server.close());
+  const client = connectHttp2("http://localhost", { createConnection: () => connect(path) });
+  const stream = client.request();
+  assert.equal(String(await once(stream, "data")), "late");
+  assert.equal(governor.connectionOf(client), null);
+  client.close();
+  await until(() => governor.size === 0);
 });
