@@ -3,7 +3,8 @@
 //   npx tsc -p tsconfig.test.json && node .build/bench/sessions.js [--json] [sessions] [processes] [seconds]
 //
 // Needs gcc. A process may open 20 000 files here as in many places, so there are several servers, each with clients of its own
-// (bench/heartbeat/load.c). Memory is what a server holds more than when it was empty, by session, after garbage was collected.
+// (bench/heartbeat/load.c). Memory is what a server holds more than when it was empty, by session: once after everybody has connected and
+// garbage was collected, when V8 still has the room that so many new objects took, and at the end, when it has given that back unasked.
 import { type ChildProcessByStdio, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -98,7 +99,7 @@ interface Figures {
   readonly silentPercent: number;
   readonly beats: number;
   readonly usPerBeat: number;
-  readonly bytesPerSession: number;
+  readonly bytesPerSession: { readonly connected: number; readonly atRest: number };
   readonly filesOfOne: number;
 }
 
@@ -135,7 +136,9 @@ async function bench(folder: string, started: Program[]): Promise<Figures> {
     connecting += (JSON.parse(await one.line()) as { seconds: number }).seconds;
   }
   await Promise.all(servers.map(([server]) => server.collect()));
-  const bytesPerSession = (sum((server) => server.residentBytes()) - emptyBytes) / (each * processes);
+  const bytesPerSession = (): number =>
+    (sum((server) => server.residentBytes()) - emptyBytes) / (each * processes);
+  const connected = bytesPerSession();
 
   const during = async (
     work: () => Promise<number>,
@@ -165,7 +168,7 @@ async function bench(folder: string, started: Program[]): Promise<Figures> {
     silentPercent: silent.percent,
     beats: beating.beats,
     usPerBeat: (beating.ms * 1_000) / beating.beats,
-    bytesPerSession,
+    bytesPerSession: { connected, atRest: bytesPerSession() },
     filesOfOne: servers[0]?.[0].files() ?? 0,
   };
 }
@@ -180,7 +183,12 @@ try {
       figures;
     console.log(`${figures.sessions} sessions in ${processes} servers, ${filesOfOne} files in one of them`);
     console.log(`accepted and greeted: ${Math.round(acceptsPerSecond)} a second, one server at a time`);
-    console.log(`memory of a session: ${(bytesPerSession / 1_024).toFixed(2)} KiB`);
+    const [connected = "", atRest = ""] = [bytesPerSession.connected, bytesPerSession.atRest].map((bytes) =>
+      (bytes / 1_024).toFixed(2),
+    );
+    console.log(
+      `memory of a session: ${connected} KiB right after all have connected, ${atRest} KiB at rest`,
+    );
     console.log(
       `one beat a session in ${beatEverySeconds} s: ${beatingPercent.toFixed(1)} % of a core in all, ${usPerBeat.toFixed(1)} us a beat`,
     );

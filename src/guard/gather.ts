@@ -50,6 +50,23 @@ export function gatherEvidence(socket: Socket, error: Error | null, known: Known
   };
 }
 
+/**
+ * How a connection has ended of which this side has not read the end: by the peer's FIN, or by an error, which the kernel tells once and
+ * has now told. null: it stands, or cannot be asked.
+ *
+ * @example unreadEnd(fd) // { errno: "ECONNRESET", figures: { state: "CLOSE", … } }
+ */
+export function unreadEnd(fd: number): Pick<Evidence, "errno" | "peerFin" | "resetSeen" | "figures"> | null {
+  const figures = figuresOf(fd);
+  if (figures?.state === "CLOSE_WAIT") return { peerFin: true, figures };
+  if (figures?.state !== "CLOSE") return null;
+  const errno = pendingError(fd);
+  // tcp_reset gives EPIPE where the peer's FIN had come before.
+  if (errno === "EPIPE") return { peerFin: true, figures };
+  // Without an error: somebody has just read it, and is about to tell.
+  return errno === null ? { resetSeen: true, figures } : { errno, figures };
+}
+
 /** The figures that verdicts lean on; null without a descriptor, off Linux and without koffi. */
 export function figuresOf(fd: number): (TcpFigures & { readonly state: string }) | null {
   if (fd < 0 || libcProblem() !== null) return null;

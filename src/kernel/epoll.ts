@@ -10,6 +10,7 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 const EPOLLONESHOT = 0x40000000;
+const EPOLLET = 0x80000000;
 const usual = readiness.readable | readiness.peerEnded;
 
 /** struct epoll_event is packed on x86-64 alone. */
@@ -56,9 +57,14 @@ export class Epoll {
     this.#eventBytes = Buffer.from(this.#events.buffer);
   }
 
-  /** Tells of what can be read, of the peer's end and of errors, for as long as they last. @throws DeadpeerError `syscall-failed`. */
+  /**
+   * Tells of what can be read, of the peer's end and of errors: each time that something of it is new (EPOLLET), and if there is some now.
+   * The kernel then need not look a second time at what has been read meanwhile; whoever leaves something unread asks for it by `again`.
+   *
+   * @throws DeadpeerError `syscall-failed`.
+   */
   add(fd: number, low: number, high: number): void {
-    this.#control(EPOLL_CTL_ADD, fd, usual, low, high);
+    this.#control(EPOLL_CTL_ADD, fd, (usual | EPOLLET) >>> 0, low, high);
   }
 
   /** As `add`, but tells once, and then stays silent until `again`. @throws DeadpeerError `syscall-failed`. */
@@ -66,9 +72,9 @@ export class Epoll {
     this.#control(EPOLL_CTL_ADD, fd, usual | EPOLLONESHOT, low, high);
   }
 
-  /** What `addOnce` added is watched as by `add` from now on. @throws DeadpeerError `syscall-failed`. */
+  /** What is there now is told again, and from then on as by `add`; also for what `addOnce` added. @throws DeadpeerError `syscall-failed`. */
   again(fd: number, low: number, high: number): void {
-    this.#control(EPOLL_CTL_MOD, fd, usual, low, high);
+    this.#control(EPOLL_CTL_MOD, fd, (usual | EPOLLET) >>> 0, low, high);
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { stopProbes } from "../guard/apply.js";
-import { figuresOf, gatherEvidence } from "../guard/gather.js";
+import { figuresOf, gatherEvidence, unreadEnd } from "../guard/gather.js";
 import { baseFd } from "../guard/inner-socket.js";
 import { type BeatSettings, HeartbeatEngine } from "../heartbeat/engine/engine.js";
 import { progressOf } from "../heartbeat/progress.js";
@@ -157,10 +157,8 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
    * @returns what is wrong with it.
    */
   come(wire: Wire, hello: Hello, remote: { address: string; port: number } | null): Offence | null {
-    if (this.#wire !== null || this.#place !== null) {
-      const ended = this.#peerHasEnded();
-      this.#part("replaced", "the session has come back over another connection", { peerFin: ended });
-    }
+    if (this.#wire !== null || this.#place !== null)
+      this.#part("replaced", "the session has come back over another connection", this.#unreadEnd());
     const offence =
       this.#delivery?.acknowledged(hello.received) ??
       (hello.received > 0 && this.#delivery === null
@@ -409,7 +407,8 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
       ...this.#evidence({}),
       heartbeat: { missed: engine.unanswered, lastAnswerMs: silentMs },
       figures,
-      ...(figures === null ? { lastHeardMs: silentMs } : {}),
+      // The program was heard when the engine says, its host when the figures do.
+      lastHeardMs: figures === null ? silentMs : null,
       timer: "heartbeat",
       selfPausedMs: this.#pausedMs(),
     });
@@ -458,13 +457,15 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     this.#host.offline(this, verdict);
   }
 
-  /** Says goodbye and lets go of the connection. */
-  #part(reason: ByeReason, text: string, evidence: Partial<Evidence>): void {
+  /**
+   * Says goodbye and lets go of the connection.
+   *
+   * @param evidence of its end; null: nothing has ended, the client goes on over another one.
+   */
+  #part(reason: ByeReason, text: string, evidence: Partial<Evidence> | null): void {
     if (this.#wire === null && this.#place === null) return;
     this.#askLot();
-    // Whoever ended the old connection before is not replaced, though this side had not come to reading it.
-    const replaced = reason === "replaced" && evidence.peerFin !== true;
-    const verdict = replaced ? null : judge(this.#evidence(evidence));
+    const verdict = evidence === null ? null : judge(this.#evidence(evidence));
     this.#remote = this.remote;
     this.#takeLeave(reason, text);
     if (verdict !== null) this.gone(verdict);
@@ -474,12 +475,11 @@ export class HostedSession implements Session, StreamListener, Tenant, Due {
     }
   }
 
-  /** The end of a stream is here, read or not. */
-  #peerHasEnded(): boolean {
+  /** How the connection has ended already, if it has: this side need not have come to reading it. */
+  #unreadEnd(): Partial<Evidence> | null {
     const socket = this.#wire?.socket ?? null;
-    const place = this.#place;
-    const fd = socket !== null ? baseFd(socket) : place !== null ? place.shift.fd(place.slot) : -1;
-    return figuresOf(fd)?.state === "CLOSE_WAIT";
+    if (socket !== null) return unreadEnd(baseFd(socket));
+    return this.#place === null ? null : unreadEnd(this.#place.shift.fd(this.#place.slot));
   }
 
   #takeLeave(reason: ByeReason, text: string): void {

@@ -65,7 +65,9 @@ export function heartbeatsMissed(facts: Facts): Finding {
   const { lastAnswerMs, lastHeardMs } = facts;
   // The kernel heard from the peer after its program last answered, if it ever did: only the program is stuck.
   const kernelAnswers = lastHeardMs !== null && lastHeardMs < (lastAnswerMs ?? facts.ageMs ?? 0);
-  const silent = facts.retransmits > 0 || facts.probes > 0;
+  // A window probe is answered once in half a second (tcp_invalid_ratelimit): one that was not, since then, proves nothing.
+  const unansweredProbes = kernelAnswers ? facts.probes - 1 : facts.probes;
+  const silent = facts.retransmits > 0 || unansweredProbes > 0;
   const detectedAfterMs = silent ? (lastHeardMs ?? lastAnswerMs) : lastAnswerMs;
   const since = detectedAfterMs === null ? "" : ` for ${formatDuration(detectedAfterMs)}`;
   if (silent)
@@ -76,12 +78,13 @@ export function heartbeatsMissed(facts: Facts): Finding {
       sentence: `The peer answered nothing${since}: ${missed} went unanswered, and its host did not acknowledge what was sent.`,
       couldAlsoBe: ["unresponsive"],
     };
+  const host = facts.regime === "zero-window" ? "answered, with a window of zero" : "acknowledged them";
   return {
     state: "unresponsive",
     timer: "heartbeat",
     detectedAfterMs,
-    sentence: `The peer's program did not answer${since}: ${missed} went unanswered${kernelAnswers ? ", though its host acknowledged them" : ""}.`,
-    couldAlsoBe: kernelAnswers ? [] : ["silent"],
+    sentence: `The peer's program did not answer${since}: ${missed} went unanswered${kernelAnswers ? `, though its host ${host}` : ""}.`,
+    couldAlsoBe: kernelAnswers && facts.probes === 0 ? [] : ["silent"],
   };
 }
 

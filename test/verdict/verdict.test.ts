@@ -41,6 +41,12 @@ type Row = [
   expected: [Expected["state"], Expected["timer"], Expected["regime"], Expected["certainty"]],
 ];
 
+/** Three heartbeats that nobody answered; the host was last heard before the given time. */
+const missedAtZero = (probes: number, lastAckRecvMs: number): Partial<Evidence> => ({
+  heartbeat: { missed: 3, lastAnswerMs: 1_433 },
+  figures: { ...alive, sndWnd: 0, notsentBytes: 9_000, probes, lastDataRecvMs: 1_448, lastAckRecvMs },
+});
+
 const cases: Row[] = [
   [
     "idle, probes unanswered",
@@ -219,6 +225,26 @@ const cases: Row[] = [
     ["silent", "heartbeat", "sending", "likely"],
   ],
   [
+    "heartbeats missed at a window of zero: every window probe was answered",
+    missedAtZero(0, 520),
+    ["unresponsive", "heartbeat", "zero-window", "certain"],
+  ],
+  [
+    "heartbeats missed at a window of zero: the last window probe was not answered",
+    missedAtZero(1, 520),
+    ["unresponsive", "heartbeat", "zero-window", "likely"],
+  ],
+  [
+    "heartbeats missed at a window of zero: two were not",
+    missedAtZero(2, 520),
+    ["silent", "heartbeat", "zero-window", "likely"],
+  ],
+  [
+    "heartbeats missed at a window of zero: one was not, and none before it",
+    missedAtZero(1, 1500),
+    ["silent", "heartbeat", "zero-window", "likely"],
+  ],
+  [
     "heartbeats missed, no figures",
     { heartbeat: { missed: 2 } },
     ["unresponsive", "heartbeat", "idle", "likely"],
@@ -237,6 +263,13 @@ describe("a table of cases", () => {
         verdict.sentence,
       );
     });
+});
+
+test("heartbeats missed at a window of zero were not acknowledged, for they could not be sent", () => {
+  assert.match(
+    judge({ at, ...missedAtZero(0, 520) }).sentence,
+    /3 heartbeats went unanswered, though its host answered, with a window of zero\.$/,
+  );
 });
 
 describe("figures of a verdict", () => {

@@ -118,7 +118,9 @@ export class Attempt implements RequestHandler {
 
   onHeaders(statusCode: number, headers: Buffer[], resume: () => void, statusText: string): boolean {
     this.#answered = true;
-    if (statusCode >= 200) this.#connection?.answerStarted(keepAliveIn(headers));
+    const connection = this.#connection;
+    if (statusCode >= 200 && connection !== null)
+      connection.answerStarted(keepAliveIn(headers, connection.keepAlive));
     return this.#handler.onHeaders(statusCode, headers, resume, statusText);
   }
 

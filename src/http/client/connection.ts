@@ -17,7 +17,7 @@ export class Connection {
   /** Requests that are on it now. */
   #active = 0;
   #served = 0;
-  #header = "";
+  #keepAlive = "";
   #hintMs: number | null = null;
   #idleSinceMonotonic = 0;
   #idleSinceWall = 0;
@@ -43,14 +43,19 @@ export class Connection {
     return this.#active === 0;
   }
 
+  /** The Keep-Alive header of its last answer; "": there was none. */
+  get keepAlive(): string {
+    return this.#keepAlive;
+  }
+
   requestSent(): void {
     this.#active += 1;
   }
 
   /** @param header the answer's Keep-Alive header; "": it has none. */
   answerStarted(header: string): void {
-    if (header === this.#header) return;
-    this.#header = header;
+    if (header === this.#keepAlive) return;
+    this.#keepAlive = header;
     this.#hintMs = header === "" ? null : (parseKeepAlive(header)?.timeoutMs ?? null);
   }
 

@@ -1,24 +1,31 @@
 const wanted = "keep-alive";
 
 /**
- * The Keep-Alive header in an answer's headers as undici hands them on, name and value in turns; "": there is none. Looks at the length
- * of each name first, and then at its first letter ("connection" is as long), for this is done for every answer.
+ * The Keep-Alive header in an answer's headers as undici hands them on, name and value in turns; "": there is none. This is done for
+ * every answer, and nearly every answer on a connection says the same: bytes are compared, and only what is new becomes a string.
+ *
+ * @param known what the answer before it said.
  */
-export function keepAliveIn(headers: readonly (Buffer | string)[]): string {
+export function keepAliveIn(headers: readonly (Buffer | string)[], known: string): string {
   let found = "";
   for (let index = 0; index + 1 < headers.length; index += 2) {
     const name = headers[index];
-    if (name?.length !== wanted.length || !startsWithK(name) || name.toString().toLowerCase() !== wanted)
-      continue;
-    const value = headers[index + 1]?.toString() ?? "";
-    found = found === "" ? value : `${found}, ${value}`;
+    if (name === undefined || !spells(name, wanted, 0x20)) continue;
+    const value = headers[index + 1] ?? "";
+    const text = spells(value, known, 0) ? known : value.toString();
+    found = found === "" ? text : `${found}, ${text}`;
   }
   return found;
 }
 
-function startsWithK(name: Buffer | string): boolean {
-  const first = typeof name === "string" ? name.charCodeAt(0) : name[0];
-  return first === 0x6b || first === 0x4b;
+/** Whether these bytes are that text's; with `caseBit` 0x20 letters of either case are, if the text is lower-case. */
+function spells(bytes: Buffer | string, text: string, caseBit: number): boolean {
+  if (bytes.length !== text.length) return false;
+  for (let index = 0; index < text.length; index++) {
+    const byte = typeof bytes === "string" ? bytes.charCodeAt(index) : (bytes[index] ?? 0);
+    if ((byte | caseBit) !== (text.charCodeAt(index) | caseBit)) return false;
+  }
+  return true;
 }
 
 /**

@@ -26,6 +26,8 @@ export class ReusingPool extends Pool {
   }
 
   override emit(event: string, ...happened: readonly unknown[]): boolean {
+    // For every request there is a 'drain'; nothing is held back then, as a rule.
+    if (event !== "disconnect" && this.#ended.size === 0) return this.#pass(event, happened);
     const [, targets] = happened as unknown as Happened;
     const client = targets?.at(-1);
     if (!(client instanceof ReusingClient)) return this.#pass(event, happened);

@@ -24,11 +24,6 @@ const slackMs = 20;
 const batch = 1_000;
 /** With more ready than one turn takes, deadlines wait, for what proves a peer alive may lie unread; but not for ever. */
 const mostFullTurns = 50;
-/**
- * Turns in a row with events for nobody. Where somebody else has closed a descriptor of ours while its connection lives on under another
- * number, the kernel goes on telling of it, and lets nobody take it out of the set any more: a new set is the only way out.
- */
-const mostStrayTurns = 1_000;
 
 export interface AttendantOptions {
   readonly slots: Slots;
@@ -63,7 +58,6 @@ export class Attendant {
   readonly #said: Said = { sendEveryMs: 0, received: 0 };
   readonly #own: Said = { sendEveryMs: 0, received: 0 };
   #fullTurns = 0;
-  #strayTurns = 0;
   /** When the wheel is next looked at; asking it each turn would cost more than a beat. */
   #lookMs = Number.POSITIVE_INFINITY;
 
@@ -88,17 +82,15 @@ export class Attendant {
     const nowMs = this.#options.now();
     // Who is kept is watched already, by the owner: the order stands before the first event.
     this.#obey();
-    let strays = 0;
     for (let event = 0; event < count && !this.#slots.fenced; event++) {
       const slot = this.#epoll.low(event);
       if (slot === bellSlot) silence(this.#options.bell);
       else if (slot >= firstListener) this.#porter.accept(slot - firstListener, nowMs);
-      else if (this.#tenant[slot] !== this.#epoll.high(event) + 1) strays++;
+      // Of an earlier tenant, whose connection somebody else may have kept open under another number: nobody can take that out of the set.
+      else if (this.#tenant[slot] !== this.#epoll.high(event) + 1) continue;
       else if (this.#porter.greets(slot)) this.#porter.heard(slot);
       else this.#serve(slot, this.#epoll.what(event), nowMs);
     }
-    this.#strayTurns = strays > 0 ? this.#strayTurns + 1 : 0;
-    if (this.#strayTurns > mostStrayTurns) throw new Error("the epoll set tells of what nobody has any more");
     // Again, for what was ordered before the bell was silenced.
     this.#obey();
     this.#fullTurns = count === this.#epoll.most ? this.#fullTurns + 1 : 0;
@@ -199,7 +191,20 @@ export class Attendant {
     control[word.hand] = hand.read;
     const chunk = length === bareBeat ? this.#oneBeat : room.subarray(0, length);
     if (!this.#answers(slot, chunk, nowMs)) this.#handBack(slot, "arrived", { bytes: copyOf(chunk) });
+    else if (length === room.length || (what & readiness.peerEnded) !== 0) this.#lookAgain(slot);
     control[word.hand] = hand.empty;
+  }
+
+  /** There is more: another full read, or the end behind what was read. */
+  #lookAgain(slot: number): void {
+    // It may have been handed back.
+    if (this.#tenant[slot] === 0) return;
+    try {
+      this.#epoll.again(at(this.#slots.fd, slot), slot, at(this.#slots.generation, slot));
+    } catch {
+      // Closed by somebody else.
+      this.#handBack(slot, "refused");
+    }
   }
 
   /** @returns false: these are not beats that change nothing, or too many. Nothing was done then. */

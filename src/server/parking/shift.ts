@@ -1,16 +1,17 @@
-import { Worker } from "node:worker_threads";
 import { createEpoll, Epoll } from "../../kernel/epoll.js";
-import { createEventFd, ring } from "../../kernel/event-fd.js";
 import { peerBytes } from "../../kernel/accept.js";
 import type { OwnedFd } from "../../kernel/fd.js";
 import { type PeerAddress, peerAddress } from "../../kernel/peer-address.js";
 import { socketCookie } from "../../kernel/socket-cookie.js";
+import { aheadOfMachineMs } from "../../kernel/clock.js";
 import { closeFd } from "../../kernel/socket-io.js";
 import type { TimerClock } from "../../time/clock.js";
-import { type ArrivalKind, type AttendantData, type Handback, readArrival, type Said } from "./handback.js";
+import { type ArrivalKind, type Handback, readArrival, type Said } from "./handback.js";
+import { Bell } from "./bell.js";
+import { Claims } from "./claims.js";
 import { deaf, hand, order, Slots, word } from "./slots.js";
 import type { HandedBack, Tenant, Terms } from "./tenant.js";
-import { Vigil } from "./vigil.js";
+import { WorkerThread } from "./worker-thread.js";
 
 /** Who deals with what a worker has accepted. */
 export interface Reception {
@@ -47,8 +48,6 @@ const lateRingMs = 5;
 
 /** In the slots that the worker was granted: who is there is not known yet. */
 const newcomer: Tenant = { handedBack: () => {} };
-/** After being fenced it touches no descriptor; its last call into the kernel returns within a second. */
-const patienceWithEndMs = 5_000;
 
 /**
  * One worker thread, from its start to its end, and the sessions that are parked with it. Every descriptor in here has one owner at
@@ -59,79 +58,53 @@ export class Shift {
   readonly #slots: Slots;
   readonly #epoll: OwnedFd;
   readonly #set: Epoll;
-  readonly #bell: OwnedFd;
-  readonly #worker: Worker;
+  readonly #bell: Bell;
+  readonly #thread: WorkerThread;
   readonly #tenants: (Tenant | null)[] = [];
-  readonly #cookies: BigUint64Array;
-  /** The slot of each parked descriptor, plus one. */
-  #slotOfFd = new Int32Array(1_024);
+  readonly #claims: Claims;
   readonly #recalled: Uint8Array;
   readonly #free: number[] = [];
   #parked = 0;
   /** Slots with newcomers, or for them. */
   #granted = 0;
   #listening = 0;
-  #held = false;
   #ready = false;
   #ended = false;
-  #ringing = false;
-  #ringingLate = false;
-  #problem: Error | null = null;
-  readonly #vigil: Vigil;
-  readonly #exit: Promise<void>;
-  #exited: () => void = () => {};
 
   /** @throws DeadpeerError `syscall-failed`, as EMFILE. */
   constructor(options: ShiftOptions) {
     this.#options = options;
     this.#slots = new Slots(options.capacity);
-    this.#cookies = new BigUint64Array(options.capacity);
+    this.#claims = new Claims(options.capacity);
     this.#recalled = new Uint8Array(options.capacity);
     this.#epoll = createEpoll();
     this.#set = new Epoll(this.#epoll.fd, 1);
     try {
-      this.#bell = createEventFd();
+      this.#bell = new Bell(options.clock);
     } catch (error) {
       this.#epoll.close();
       throw error;
     }
-    const workerData: AttendantData = {
-      memory: this.#slots.memory,
-      capacity: options.capacity,
-      epoll: this.#epoll.fd,
-      bell: this.#bell.fd,
-      beatEveryMs: options.beatEveryMs,
-      handshakeMs: options.reception?.handshakeMs ?? 0,
-      mostGreeting: options.reception?.mostGreeting ?? 0,
-      zeroMs: options.clock.monotonic() - Number(process.hrtime.bigint()) / 1e6,
-    };
-    // Options of this process, such as --input-type, need not fit a file.
-    this.#worker = new Worker(options.worker ?? new URL("worker.js", import.meta.url), {
-      workerData,
-      execArgv: [],
-      name: "deadpeer parking",
-      // It makes next to no garbage, and what there is need not be kept for long: unasked, V8 would take ten times as much.
-      resourceLimits: { maxYoungGenerationSizeMb: 2 },
-    });
-    this.#worker.unref();
-    this.#vigil = new Vigil({
-      clock: options.clock,
-      everyMs: options.watchMs,
-      turns: () => Atomics.load(this.#slots.control, word.turns),
-      needed: () => this.#busy && !this.#ended,
-      onHang: () => {
-        this.#problem = new Error("the parking worker hangs");
-        this.#retire();
+    const { clock, capacity, beatEveryMs, reception, watchMs } = options;
+    this.#thread = new WorkerThread({
+      clock,
+      watchMs,
+      file: options.worker,
+      data: {
+        memory: this.#slots.memory,
+        capacity,
+        epoll: this.#epoll.fd,
+        bell: this.#bell.fd,
+        beatEveryMs,
+        handshakeMs: reception?.handshakeMs ?? 0,
+        mostGreeting: reception?.mostGreeting ?? 0,
+        zeroMs: aheadOfMachineMs(() => clock.monotonic()),
       },
+      turns: () => Atomics.load(this.#slots.control, word.turns),
+      onMessage: (message) => this.#hear(message),
+      onHang: () => this.#retire(),
+      onExit: (problem) => this.#end(problem),
     });
-    this.#exit = new Promise((resolve) => {
-      this.#exited = resolve;
-    });
-    this.#worker.on("message", (message: Said) => this.#hear(message));
-    this.#worker.on("error", (error: Error) => {
-      this.#problem = error;
-    });
-    this.#worker.on("exit", () => this.#end());
     shifts.add(this);
     if (shifts.size === 1) process.on("exit", fenceAll);
   }
@@ -178,7 +151,7 @@ export class Shift {
       // The worker could not have it watched when it came, and may be able to now.
       this.#order(order.park, slot);
     }
-    this.#ringLate();
+    this.#bell.ringWithin(lateRingMs);
     return true;
   }
 
@@ -273,13 +246,13 @@ export class Shift {
   /** Ends the worker; whoever is parked yet is handed back as taken over. */
   async close(): Promise<void> {
     this.#retire();
-    await this.#exit;
+    await this.#thread.exit;
   }
 
   /** The process ends, and with it nothing may wait in the kernel. */
   fence(): void {
     this.#slots.fence();
-    ring(this.#bell.fd);
+    this.#bell.ring();
   }
 
   /** @returns -1: all are taken. */
@@ -298,62 +271,21 @@ export class Shift {
     slots.sendEveryMs[slot] = terms.sendEveryMs;
     slots.received[slot] = terms.received;
     slots.acknowledged[slot] = terms.acknowledged;
-    this.#cookies[slot] = cookie;
     this.#recalled[slot] = 0;
     this.#tenants[slot] = tenant;
     this.#parked++;
-    this.#claimFd(slots.fd[slot] ?? -1, slot);
+    const squatter = this.#claims.stake(slot, slots.fd[slot] ?? -1, cookie);
+    if (squatter >= 0) this.#lose(squatter);
     this.#hold();
   }
 
-  #claimFd(fd: number, slot: number): void {
-    const squatter = (this.#slotOfFd[fd] ?? 0) - 1;
-    // The kernel gives no number twice: whoever had it here was closed by somebody else.
-    if (squatter >= 0) this.#lose(squatter);
-    this.#noteFd(fd, slot + 1);
-  }
-
-  get #busy(): boolean {
-    return this.#parked > 0 || this.#listening > 0;
-  }
-
-  /** The process lives for as long as somebody is here, or may come. */
   #hold(): void {
-    if (this.#ended) return;
-    if (this.#busy) this.#vigil.keep();
-    if (this.#busy === this.#held) return;
-    this.#held = this.#busy;
-    if (this.#held) this.#worker.ref();
-    else this.#worker.unref();
+    this.#thread.hold(this.#parked > 0 || this.#listening > 0);
   }
 
   #order(what: number, slot: number): void {
     this.#slots.give(what, slot);
-    if (this.#ringing) return;
-    // Many at once cost one system call.
-    this.#ringing = true;
-    process.nextTick(() => {
-      this.#ringing = false;
-      if (!this.#ended) ring(this.#bell.fd);
-    });
-  }
-
-  #ringLate(): void {
-    if (this.#ringingLate) return;
-    this.#ringingLate = true;
-    this.#options.clock.set(() => {
-      this.#ringingLate = false;
-      if (!this.#ended) ring(this.#bell.fd);
-    }, lateRingMs);
-  }
-
-  #noteFd(fd: number, value: number): void {
-    if (fd >= this.#slotOfFd.length) {
-      const roomier = new Int32Array(2 ** Math.ceil(Math.log2(fd + 1)));
-      roomier.set(this.#slotOfFd);
-      this.#slotOfFd = roomier;
-    }
-    this.#slotOfFd[fd] = value;
+    this.#bell.ringSoon();
   }
 
   #hear(message: Said): void {
@@ -397,8 +329,7 @@ export class Shift {
     this.#free.push(slot);
     this.#parked--;
     this.#hold();
-    if (fd >= 0) this.#noteFd(fd, 0);
-    const ours = fd >= 0 && socketCookie(fd) === this.#cookies[slot];
+    const ours = this.#claims.drop(slot, fd);
     tenant.handedBack({
       ...said,
       fd: ours ? fd : null,
@@ -418,27 +349,20 @@ export class Shift {
   #retire(): void {
     if (this.#ended || this.#slots.fenced) return;
     this.fence();
-    const { clock } = this.#options;
-    const terminate = (): void => void this.#worker.terminate();
-    // It leaves by itself; one that hangs does not, and is ended where it stands.
-    if (this.#problem !== null || !this.#ready) terminate();
-    const overdue = clock.set(terminate, patienceWithEndMs);
-    void this.#exit.then(() => clock.clear(overdue));
+    this.#thread.dismiss(!this.#ready);
   }
 
-  #end(): void {
+  #end(problem: Error | null): void {
     this.#ended = true;
     this.#slots.fence();
     shifts.delete(this);
     if (shifts.size === 0) process.off("exit", fenceAll);
-    this.#vigil.end();
     this.#epoll.close();
     this.#bell.close();
     const reserve = (this.#slots.control[word.reserve] ?? 0) - 1;
     if (reserve >= 0) closeFd(reserve);
     this.#takeOver();
-    this.#exited();
-    this.#options.onEnd(this, this.#problem);
+    this.#options.onEnd(this, problem);
   }
 
   /** Everybody who is still parked is handed back, with what the worker had read and not dealt with. */

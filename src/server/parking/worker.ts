@@ -1,5 +1,6 @@
 // The attendant's thread. It never comes back to its event loop until it is fenced.
 import { parentPort, workerData } from "node:worker_threads";
+import { aheadOfMachineMs } from "../../kernel/clock.js";
 import { Epoll } from "../../kernel/epoll.js";
 import { Attendant } from "./attendant.js";
 import type { AttendantData, Said } from "./handback.js";
@@ -10,8 +11,8 @@ const most = 1_024;
 
 const { memory, capacity, epoll, zeroMs, ...terms } = workerData as AttendantData;
 const slots = new Slots(capacity, memory);
-// performance.now() counts from the thread's start, hrtime from the machine's: so both threads have one clock.
-const aheadMs = zeroMs + Number(process.hrtime.bigint()) / 1e6 - performance.now();
+// So both threads have one clock.
+const aheadMs = zeroMs - aheadOfMachineMs(() => performance.now());
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
 const tell = (message: Said): void => parentPort?.postMessage(message);
 const attendant = new Attendant({

@@ -12,7 +12,7 @@ import { VirtualClock } from "../../../src/time/virtual-clock.js";
 import type { Verdict } from "../../../src/verdict/verdict.js";
 import { reset } from "../../support/reset.js";
 import { until } from "../../support/until.js";
-import { RawClient } from "../raw-client.js";
+import { plainHello, RawClient } from "../raw-client.js";
 import { builtSource, runModule } from "../../kernel/support.js";
 
 const beat = (number: number): Beat => ({
@@ -135,6 +135,31 @@ describe("a server that parks", { timeout: 60_000 }, () => {
     assert.equal(server.sessionCount, 1);
   });
 
+  for (const parking of [{ after: "10ms" }, false])
+    for (const [what, end, state] of [
+      ["FIN", (client: RawClient) => client.socket.end(), "closed"],
+      ["RST", (client: RawClient) => reset(client.socket), "reset"],
+    ] as const)
+      test(`a ${what} is told, though the client is back before anybody has read it, parking ${JSON.stringify(parking)}`, async () => {
+        const [server, port] = await listening({ parking });
+        const told: string[] = [];
+        server.on("offline", (_, verdict) => told.push(verdict.state));
+        server.on("resumed", () => told.push("resumed"));
+        const first = await RawClient.connect(port);
+        const { session, token } = await first.hello();
+        if (parking !== false) await until(() => server.parkedCount === 1);
+        const second = await RawClient.connect(port);
+        const hello = encode({ ...plainHello, session, token });
+        // In two parts, so that it is the main thread that reads the end of it, at once.
+        second.socket.write(hello.subarray(0, 7));
+        await until(() => server.snapshot().sockets === (parking === false ? 2 : 1));
+        end(first);
+        second.socket.write(hello.subarray(7));
+        await until(() => told.includes("resumed"));
+        assert.deepEqual(told, [state, "resumed"]);
+        await first.ended;
+      });
+
   for (const [what, end, states] of [
     ["FIN", (client: RawClient) => client.socket.end(), ["closed"]],
     ["RST", (client: RawClient) => reset(client.socket), ["reset"]],
@@ -163,7 +188,11 @@ describe("a server that parks", { timeout: 60_000 }, () => {
       await suspect;
       const [, verdict] = await offline;
       took.push(performance.now() - from);
-      assert.deepEqual([verdict.state, verdict.timer], ["unresponsive", "heartbeat"]);
+      // Its kernel has acknowledged what its program did not answer.
+      assert.deepEqual(
+        [verdict.state, verdict.timer, verdict.certainty],
+        ["unresponsive", "heartbeat", "certain"],
+      );
       client.socket.destroy();
     }
     for (const ms of took) assert.ok(ms >= 240 && ms < 900, `${took.join(" and ")} ms`);

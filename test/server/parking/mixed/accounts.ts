@@ -11,8 +11,6 @@ export interface Accounts {
   readonly down: Tally;
   /** How connections ended, as the server judged it. */
   readonly verdicts: Readonly<Record<string, number>>;
-  /** Clients that were back before the server had heard of the end. */
-  readonly replaced: number;
   /** Sessions whose client was killed. */
   readonly killed: number;
   /** Of everything that does not depend on time: the same for the same seed, parked or not. */
@@ -32,7 +30,6 @@ export function settleAccounts(
   const verdicts: Record<string, number> = {};
   const total = { up: { messages: 0, bytes: 0 }, down: { messages: 0, bytes: 0 } };
   let connections = 0;
-  let replaced = 0;
   let beats = 0;
   for (const mine of clients) {
     const of = `session ${mine.nonce}`;
@@ -48,10 +45,8 @@ export function settleAccounts(
     add(total.up, theirs.received);
     add(total.down, mine.received);
     if (theirs.end !== "bye") problems.push(`${of}: it ended with ${theirs.end}`);
-    const missing = missingFrom(theirs.verdicts, mine.ends);
-    if (missing === null)
+    if (theirs.verdicts.join() !== mine.ends.join())
       problems.push(`${of}: ${theirs.verdicts.join(", ")}, but it was ${mine.ends.join(", ")}`);
-    else replaced += missing;
   }
   const victims = server.filter(({ nonce }) => nonce === null || isVictim(nonce));
   for (const { nonce, broken, end, verdicts: said } of server) {
@@ -71,7 +66,6 @@ export function settleAccounts(
     beats,
     ...total,
     verdicts,
-    replaced,
     killed: victims.length,
     digest: digestOf(clients),
     problems,
@@ -88,17 +82,6 @@ export function settleAccounts(
 function add(to: Tally, { messages, bytes }: Tally): void {
   to.messages += messages;
   to.bytes += bytes;
-}
-
-/** How many of `deserved` were left out of `said`; null: it is not the same with some left out. Only a client that resets can be back first. */
-function missingFrom(said: readonly string[], deserved: readonly string[]): number | null {
-  let at = 0;
-  let missing = 0;
-  for (const [n, verdict] of deserved.entries())
-    if (said[at] === verdict) at++;
-    else if (verdict === "reset" && n < deserved.length - 1) missing++;
-    else return null;
-  return at === said.length ? missing : null;
 }
 
 function digestOf(clients: readonly ClientEntry[]): string {
