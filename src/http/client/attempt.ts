@@ -1,9 +1,9 @@
 import type { Duplex } from "node:stream";
-import type { Dispatcher } from "undici";
+import { type Dispatcher, errors } from "undici";
 import type { Connection } from "./connection.js";
 import type { ReuseCount } from "./figures.js";
 import { hasIdempotencyKey, keepAliveIn } from "./raw-headers.js";
-import { isEndedByPeer, mayRepeat } from "./replay-policy.js";
+import { isEndedByPeer, isHalfClosed, mayRepeat } from "./replay-policy.js";
 import { type RepeatableBody, repeatableBody } from "./repeatable-body.js";
 
 /** undici's handler of a request, as its clients see it: handlers of the newer kind reach them in this form as well. */
@@ -43,6 +43,8 @@ export class Attempt implements RequestHandler {
   #started = false;
   /** The connection was found to have ended before anything was written to it. */
   #unsent = false;
+  /** undici wants to send it anew, of which the server may have seen the whole. */
+  #putBack = false;
   #finished = false;
   #abort: ((reason?: Error) => void) | null = null;
 
@@ -75,6 +77,11 @@ export class Attempt implements RequestHandler {
 
   onConnect(abort: (reason?: Error) => void, context?: unknown): void {
     if (this.#finished) return abort();
+    if (this.#abort !== null) {
+      // With several requests on a connection undici puts back those that another one's abort or failure has ended it for.
+      this.#putBack = true;
+      throw new errors.InformationalError("its connection was ended for another request's sake");
+    }
     const { connection } = this.#lane;
     if (
       connection?.reused === true &&
@@ -98,7 +105,18 @@ export class Attempt implements RequestHandler {
     // The caller sees one request, however many connections it takes.
     if (this.#started) return;
     this.#started = true;
-    this.#handler.onConnect((reason) => this.#abortedByCaller(reason), context);
+    let early: Error | null = null;
+    let starting = true;
+    this.#handler.onConnect((reason) => {
+      if (starting) early ??= reason ?? new errors.RequestAbortedError();
+      else this.#abortedByCaller(reason);
+    }, context);
+    starting = false;
+    if (early === null) return;
+    // undici's abort would end the connection, on which nothing of this request is, and others may be.
+    this.#finish(false);
+    this.#handler.onError(early);
+    throw early;
   }
 
   onResponseStarted(): void {
@@ -142,9 +160,15 @@ export class Attempt implements RequestHandler {
       this.#unsent = false;
       return this.#lane.repeat(this.options, this);
     }
-    if (this.#isStale(error)) {
+    if (this.#putBack) {
+      this.#putBack = false;
+      if (!this.#answered && this.#mayReplay()) return this.#replay();
+    } else if (this.#isStale(error)) {
       this.#count.stale += 1;
-      if (this.#mayReplay()) return this.#replay();
+      if (this.#mayReplay()) {
+        this.#count.replayed += 1;
+        return this.#replay();
+      }
     }
     this.#finish(false);
     this.#handler.onError(error);
@@ -157,8 +181,9 @@ export class Attempt implements RequestHandler {
       connection !== null &&
       connection.reused &&
       !this.#answered &&
-      (connection.multiplexed || connection.socket.bytesRead === this.#bytesBefore) &&
-      isEndedByPeer(error)
+      (connection.multiplexed
+        ? isEndedByPeer(error) || isHalfClosed(error)
+        : connection.socket.bytesRead === this.#bytesBefore && isEndedByPeer(error))
     );
   }
 
@@ -172,12 +197,14 @@ export class Attempt implements RequestHandler {
   }
 
   #replay(): void {
+    const multiplexed = this.#connection?.multiplexed === true;
     this.#replaysLeft -= 1;
-    this.#count.replayed += 1;
     this.#connection?.requestEnded(false);
     this.#connection = null;
     this.#abort = null;
-    this.#lane.repeat(this.options, this);
+    // undici fails what waits for an HTTP/2 session together with what was on it: later it does not.
+    if (multiplexed) setImmediate(() => this.#finished || this.#lane.repeat(this.options, this));
+    else this.#lane.repeat(this.options, this);
   }
 
   /** May come while the request waits for its next connection, where undici has nothing to abort yet. */
@@ -185,7 +212,7 @@ export class Attempt implements RequestHandler {
     if (this.#finished) return;
     if (this.#abort !== null) return this.#abort(reason);
     this.#finish(false);
-    this.#handler.onError(reason ?? new Error("the request was aborted"));
+    this.#handler.onError(reason ?? new errors.RequestAbortedError());
   }
 
   #finish(answered: boolean): void {

@@ -24,3 +24,9 @@ const endedByPeer = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET", "ECONNABOR
 export function isEndedByPeer(error: unknown): boolean {
   return endedByPeer.has((error as NodeJS.ErrnoException | null)?.code ?? "");
 }
+
+/** The same over HTTP/2, as undici tells it of the stream that hears of it first. */
+export function isHalfClosed(error: unknown): boolean {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === "UND_ERR_INFO" && /half-closed|closed before the response/.test(message);
+}
