@@ -77,7 +77,8 @@ export class Attendant {
 
   /** Waits for something, a second at most, and does what there is to do. */
   turn(): void {
-    const count = this.#epoll.wait(this.#waitMs());
+    const askedMs = this.#options.now();
+    const count = this.#epoll.wait(this.#waitMs(askedMs));
     Atomics.add(this.#slots.control, word.turns, 1);
     const nowMs = this.#options.now();
     // Who is kept is watched already, by the owner: the order stands before the first event.
@@ -94,13 +95,13 @@ export class Attendant {
     // Again, for what was ordered before the bell was silenced.
     this.#obey();
     this.#fullTurns = count === this.#epoll.most ? this.#fullTurns + 1 : 0;
-    if (nowMs >= this.#lookMs && this.#fullTurns % mostFullTurns === 0) this.#lookAt(nowMs);
+    // By the time at which it was asked what is ready, for this thread may have stood still since then: whoever was heard by then is served.
+    if (askedMs >= this.#lookMs && this.#fullTurns % mostFullTurns === 0) this.#lookAt(askedMs);
     if (!this.#slots.fenced) this.#porter.finish(nowMs, count === 0);
   }
 
-  #waitMs(): number {
+  #waitMs(nowMs: number): number {
     if (this.#porter.hasNews) return 0;
-    const nowMs = this.#options.now();
     const nextMs = Math.min(this.#lookMs + slackMs - nowMs, this.#porter.waitMs(nowMs));
     return Math.min(longestWaitMs, Math.max(0, Math.ceil(nextMs)));
   }
